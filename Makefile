@@ -1,0 +1,38 @@
+# `make` alone lists the commands. Each does its own set-up: Python 3.11 to 3.13 and a network are enough.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test lint types clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+$(READY): requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 …"; exit 1; }
+	@echo "Setting up $(VENV) (once, about a minute)…"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+demo: $(READY) ## real e-mails from a real database, twice; INVOICES=file.csv for your own
+	@$(BIN)/python -m sandbox.demo $(if $(INVOICES),--invoices "$(INVOICES)")
+
+serve: $(READY) ## HTTP and the scheduler on this machine, until Ctrl-C
+	@$(BIN)/python -m sandbox.serve
+
+test: $(READY) ## the test suite, in parallel
+	@$(BIN)/python -m pytest -n auto --dist worksteal
+
+lint: $(READY) ## ruff: style and mistakes
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(READY) ## mypy, strict on chalicelib
+	@$(BIN)/mypy
+
+clean: ## removes the data of demo and serve, and what the tools cache
+	@rm -rf var .hypothesis .mypy_cache .ruff_cache build

@@ -1,0 +1,15 @@
+"""Where documents are kept: S3 on AWS, a folder locally. Keys look like `B1/factures/F-1042.pdf`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Storage(Protocol):
+    def read(self, key: str, *, max_bytes: int) -> bytes:
+        """The document's bytes. Raises `AttachmentUnavailable` when there is no such document, when
+        it is larger than `max_bytes`, or when the key leaves the store; `ProviderError` (transient)
+        when the store cannot be reached."""
+        ...
+
+    def write(self, key: str, content: bytes) -> None: ...
