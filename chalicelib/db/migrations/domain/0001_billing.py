@@ -133,7 +133,9 @@ BEGIN
      AND NEW.status IN ('sent','partial','overdue') AND NEW.balance > 0
      AND NEW.cycle = OLD.cycle THEN
     NEW.cycle := OLD.cycle + 1;
-    NEW.reopened_on := COALESCE(NEW.reopened_on, (ponctuel.clock() AT TIME ZONE 'Europe/Paris')::date);
+    IF NEW.reopened_on IS NOT DISTINCT FROM OLD.reopened_on THEN
+      NEW.reopened_on := (ponctuel.clock() AT TIME ZONE 'Europe/Paris')::date;
+    END IF;
   END IF;
   RETURN NEW;
 END $$;

@@ -1,0 +1,104 @@
+"""How Ponctuel connects: one connection per process, verified TLS, time-outs everywhere.
+
+pg8000 waits for three round trips per statement with parameters, so statements are few and
+set-based; its default TLS is unverified and falls back to plain text, so it is never used.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from chalicelib.db.sqlstate import database_error
+
+LOOPBACK = {"", "localhost", "127.0.0.1", "::1"}
+
+# A socket read outlives the longest statement, or a slow answer would look like a dead server.
+STATEMENT_TIMEOUT_MS = 30_000
+LOCK_TIMEOUT_MS = 5_000
+IDLE_IN_TRANSACTION_MS = 60_000
+SOCKET_TIMEOUT_S = 40
+RECYCLE_S = 300
+
+
+def make_engine(
+    url: str | URL,
+    *,
+    application: str,
+    ca: str | None = None,
+    startup_parameters: bool = True,
+    statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
+    socket_timeout_s: float = SOCKET_TIMEOUT_S,
+) -> Engine:
+    """An engine on `postgresql+pg8000://…`; nothing is connected yet.
+
+    `ca`: a PEM file or the PEM text itself; None: the system's store. A Unix socket or a loopback
+    address is not encrypted; everything else is verified TLS. `startup_parameters=False` is for
+    poolers that refuse them (PgBouncer): the role's own settings must then hold the time-outs.
+    """
+    parsed = make_url(url)
+    arguments: dict[str, Any] = {
+        "timeout": socket_timeout_s,
+        "application_name": f"ponctuel/{application}"[:63],
+    }
+    if not (parsed.query.get("unix_sock") or (parsed.host or "") in LOOPBACK):
+        arguments["ssl_context"] = tls_context(ca)
+    if startup_parameters:
+        arguments["startup_params"] = {
+            "statement_timeout": str(statement_timeout_ms),
+            "lock_timeout": str(LOCK_TIMEOUT_MS),
+            "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
+            "TimeZone": "UTC",
+        }
+    engine = create_engine(
+        parsed,
+        pool_size=1,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        pool_recycle=RECYCLE_S,
+        connect_args=arguments,
+    )
+    # Without it a bulk insert costs three round trips per row; it has to be set before first use.
+    engine.dialect.use_insertmanyvalues_wo_returning = True
+    return engine
+
+
+def tls_context(ca: str | None) -> ssl.SSLContext:
+    """Verified TLS against the given authority, or the system's."""
+    if not ca:
+        return ssl.create_default_context()
+    if ca.lstrip().startswith("-----BEGIN"):
+        return ssl.create_default_context(cadata=ca)
+    return ssl.create_default_context(cafile=str(Path(ca)))
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """One transaction. A lost connection, a failover or a refused write becomes
+    `DatabaseUnavailable`, an older schema `SchemaOutdated`; other database errors pass through."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except (DBAPIError, OSError, PoolTimeout) as error:
+        translated = database_error(error)
+        if translated is None:
+            raise
+        # pg8000 leaves a timed-out socket unusable: the next checkout must make a new one.
+        engine.dispose()
+        raise translated from error
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """One READ ONLY, REPEATABLE READ transaction, for dry runs: nothing can be written in it."""
+    with transaction(engine) as connection:
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield connection
