@@ -38,7 +38,8 @@ CREATE TABLE ponctuel.billing_settings (
   window_end              time NOT NULL DEFAULT '18:00',
   business_days_only      boolean NOT NULL DEFAULT true,
   payments_synced_at      timestamptz,                   -- last import of payments
-  max_payment_age_hours   integer                        -- older than that: no relance; null: off
+  max_payment_age_hours   integer,                       -- older than that: no relance; null: off
+  late_penalty_rate       numeric(5,2)                   -- the business's own terms, % a year
 );
 CREATE TABLE ponctuel.followup_levels (
   business_id  text NOT NULL,

@@ -178,7 +178,7 @@ CREATE UNIQUE INDEX messages_key ON ponctuel.messages (business_id, kind, subjec
   WHERE NOT key_free;
 CREATE INDEX messages_history ON ponctuel.messages (business_id, kind, subject);
 CREATE INDEX messages_due ON ponctuel.messages (business_id, not_before)
-  WHERE state IN ('planned','claimed') OR (state = 'held' AND hold_reason = 'window');
+  WHERE state IN ('planned','held');
 CREATE INDEX messages_in_flight ON ponctuel.messages (claimed_until)
   WHERE state IN ('claimed','submitting');
 CREATE INDEX messages_by_run ON ponctuel.messages (run_id);

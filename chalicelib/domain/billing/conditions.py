@@ -1,0 +1,112 @@
+"""Why a relance is not sent now: the conditions, in the order in which a person is told of them.
+
+One list serves planning (none may hold), the guard at send time (none of the `at_send` ones), and
+`explain` (the first that holds). Each `sql` is about one row of `facts` (see `queries`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Condition:
+    code: str
+    reason: str
+    sql: str
+    at_send: bool = True
+
+
+LEFT_OUT = (
+    Condition("business_inactive", "entreprise inactive", "active IS NOT TRUE"),
+    Condition(
+        "followups_disabled",
+        "relances automatiques désactivées dans les paramètres de facturation",
+        "followups_enabled IS NOT TRUE",
+    ),
+    Condition("bad_zone", "fuseau horaire de l'entreprise invalide", "today IS NULL"),
+    Condition("not_open", "document soldé, annulé, accepté, refusé ou non envoyé", "NOT open"),
+    Condition("auto_disabled", "auto_enabled est faux sur ce document", "auto_enabled IS NOT TRUE"),
+    Condition("no_customer", "client introuvable", "customer_name IS NULL"),
+    Condition("opted_out", "ce client ne veut pas de relance", "customer_auto IS NOT TRUE"),
+    Condition(
+        "insolvency", "client en procédure collective : déclarez la créance", "insolvency IS TRUE"
+    ),
+    Condition("settled", "rien ne reste dû", "document = 'invoice' AND remaining <= 0"),
+    Condition(
+        "tolerated",
+        "reste dû inférieur à la tolérance",
+        "document = 'invoice' AND remaining <= tolerance",
+    ),
+    Condition("disputed", "litige en cours", "disputed"),
+    Condition("promised", "promesse de paiement en cours", "promised_until >= today"),
+    Condition("paused", "relances de ce client en pause", "paused_until >= today"),
+    Condition("quote_expired", "devis expiré", "document = 'quote' AND due_on < today"),
+    Condition(
+        "payments_stale",
+        "les paiements n'ont pas été synchronisés récemment",
+        "max_payment_age_hours IS NOT NULL AND (payments_synced_at IS NULL OR payments_synced_at"
+        " < ponctuel.clock() - make_interval(hours => max_payment_age_hours))",
+    ),
+    Condition(
+        "no_email",
+        "client sans adresse e-mail valable",
+        r"COALESCE(emails, '') !~ '[^@\s;,<>]+@[^@\s;,<>]+\.[^@\s;,<>]+'",
+    ),
+    Condition("stopped", "relances arrêtées par l'entreprise", "stopped"),
+    Condition(
+        "to_handle",
+        "à traiter : la relance précédente n'est pas partie",
+        "problem_level > COALESCE(last_level, 0)",
+        at_send=False,
+    ),
+    Condition("in_flight", "relance déjà prévue ou en cours d'envoi", "in_flight", at_send=False),
+    Condition("all_sent", "toutes les relances sont parties", "level IS NULL", at_send=False),
+    Condition(
+        "no_channel", "canal WhatsApp pas encore disponible", "channel <> 'email'", at_send=False
+    ),
+    Condition(
+        "no_due_date",
+        "date d'échéance ou d'émission manquante",
+        "scheduled_on IS NULL",
+        at_send=False,
+    ),
+    Condition(
+        "absurd_due_date", "échéance antérieure à l'émission", "due_on < issued_on", at_send=False
+    ),
+    Condition(
+        "not_due",
+        "délai non atteint",
+        "NOT CAST(:force AS boolean) AND effective_on > today",
+        at_send=False,
+    ),
+    Condition(
+        "too_soon",
+        "ce client a déjà été relancé il y a peu",
+        "contacted_on > today - min_interval_days",
+        at_send=False,
+    ),
+)
+
+REASONS = {condition.code: condition.reason for condition in LEFT_OUT} | {
+    "customer_waits": "une autre relance de ce client part d'abord",
+}
+
+
+def none_holds(*, at_send: bool = False) -> str:
+    """SQL that is true when nothing speaks against the relance."""
+    return "\n AND ".join(
+        f"({condition.sql}) IS NOT TRUE"
+        for condition in LEFT_OUT
+        if condition.at_send or not at_send
+    )
+
+
+def first_that_holds(*, at_send: bool = False) -> str:
+    """SQL that yields the code of the first condition that holds, or null."""
+    whens = "\n".join(
+        f"WHEN {condition.sql} THEN '{condition.code}'"
+        for condition in LEFT_OUT
+        if condition.at_send or not at_send
+    )
+    return f"CASE {whens} END"

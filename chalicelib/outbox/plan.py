@@ -1,0 +1,178 @@
+"""Planning: one statement inserts every message that a domain's SELECT asks for.
+
+The SELECT yields one row per message: business_id, kind, subject, cycle, step, channel, person,
+recipient, content (jsonb), not_before, expires_at (timestamptz), lines (jsonb or null: the keys
+that a letter covers besides its own). A dry run runs the same SELECT through `preview`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from chalicelib.runner.job import Batch, Outcome, Preview, Run
+
+# Above the larger of these, per business and kind and day, an operator has to approve.
+SURGE_FLOOR = 50
+SURGE_FACTOR = 5
+
+# Who may be written to before go-live, as a JSON array of addresses and `@domain` endings.
+ALLOWED = """EXISTS (SELECT 1 FROM jsonb_array_elements_text(CAST(:allow_list AS jsonb)) a(entry)
+  WHERE lower({recipient}) = a.entry
+     OR (left(a.entry, 1) = '@' AND lower({recipient}) LIKE '%' || a.entry))"""
+
+GATE = f"""CASE
+  WHEN NOT EXISTS (SELECT 1 FROM ponctuel.go_lives g WHERE g.business_id = '*' AND g.kind = '*')
+       AND NOT {ALLOWED.format(recipient="c.recipient")} THEN 'stage'
+  WHEN NOT EXISTS (SELECT 1 FROM ponctuel.go_lives g
+                    WHERE g.business_id = c.business_id AND g.kind = '*')
+    OR NOT EXISTS (SELECT 1 FROM ponctuel.go_lives g
+                    WHERE g.business_id = c.business_id AND g.kind = c.kind) THEN 'review'
+  WHEN c.not_before > ponctuel.clock() THEN 'window'
+END"""
+
+_PLAN = """
+WITH batch AS ({batch}), candidates AS ({select}),
+gated AS (SELECT c.*, {gate} AS hold FROM candidates c),
+inserted AS (
+  INSERT INTO ponctuel.messages (business_id, kind, subject, cycle, step, channel, person,
+                                 recipient, content, state, hold_reason, planned_at, not_before,
+                                 expires_at, run_id)
+  SELECT business_id, kind, subject, cycle, step, channel, person, recipient, content,
+         CASE WHEN hold IS NULL THEN 'planned' ELSE 'held' END, hold, ponctuel.clock(),
+         not_before, expires_at, :run_id
+    FROM gated ORDER BY business_id, kind, subject, cycle, step
+  ON CONFLICT (business_id, kind, subject, cycle, step) WHERE NOT key_free DO NOTHING
+  RETURNING id, business_id, kind, subject, cycle, step
+), covered AS (
+  INSERT INTO ponctuel.message_lines (message_id, business_id, kind, subject, cycle, step)
+  SELECT i.id, i.business_id, l.kind, l.subject, l.cycle, l.step
+    FROM inserted i JOIN gated g USING (business_id, kind, subject, cycle, step)
+   CROSS JOIN LATERAL jsonb_to_recordset(g.lines)
+              AS l(kind text, subject text, cycle text, step text)
+   WHERE g.lines IS NOT NULL
+  RETURNING 1
+)
+SELECT (SELECT count(*) FROM inserted) AS planned, (SELECT count(*) FROM candidates) AS candidates,
+       (SELECT count(*) FROM covered) AS covered
+"""
+
+# Volume of the last 24 hours against five times the median of the active days of the month before.
+_SURGING = """
+SELECT v.business_id, v.kind
+  FROM (SELECT business_id, kind, sum(n) AS n FROM ({volumes}) counted
+         GROUP BY business_id, kind HAVING sum(n) > {floor}) v
+  LEFT JOIN LATERAL (
+    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY d.n) AS median
+      FROM (SELECT count(*) AS n FROM ponctuel.messages m
+             WHERE m.business_id = v.business_id AND m.kind = v.kind AND m.state <> 'cancelled'
+               AND m.planned_at >  ponctuel.clock() - interval '31 days'
+               AND m.planned_at <= ponctuel.clock() - interval '24 hours'
+             GROUP BY (m.planned_at AT TIME ZONE 'UTC')::date) d
+  ) past ON true
+ WHERE v.n > greatest({floor}, {factor} * coalesce(past.median, 0))
+""".replace("{floor}", str(SURGE_FLOOR)).replace("{factor}", str(SURGE_FACTOR))
+
+_TODAY = """
+SELECT business_id, kind, count(*) AS n FROM ponctuel.messages
+ WHERE planned_at > ponctuel.clock() - interval '24 hours' AND state <> 'cancelled' {only}
+ GROUP BY business_id, kind
+"""
+
+_OF_THIS_RUN = """AND business_id IN
+  (SELECT business_id FROM ponctuel.messages WHERE run_id = :run_id)"""
+
+_HOLD_SURGE = """
+UPDATE ponctuel.messages m SET state = 'held', hold_reason = 'approval'
+  FROM ({surging}) s
+ WHERE m.business_id = s.business_id AND m.kind = s.kind AND m.run_id = :run_id
+   AND (m.state = 'planned' OR (m.state = 'held' AND m.hold_reason = 'window'))
+""".replace("{surging}", _SURGING.replace("{volumes}", _TODAY.replace("{only}", _OF_THIS_RUN)))
+
+_PREVIEW = """
+WITH batch AS ({batch}), candidates AS ({select}),
+gated AS (SELECT c.*, {gate} AS hold FROM candidates c
+           WHERE NOT EXISTS (SELECT 1 FROM ponctuel.messages m
+                  WHERE m.business_id = c.business_id AND m.kind = c.kind
+                    AND m.subject = c.subject AND m.cycle = c.cycle AND m.step = c.step
+                    AND NOT m.key_free)),
+surging AS ({surging})
+SELECT g.business_id, g.kind, g.subject, g.cycle, g.step, g.channel, g.person, g.recipient,
+       g.content, g.not_before, g.expires_at, g.lines,
+       CASE WHEN hold IN ('stage', 'review') THEN hold
+            WHEN s.kind IS NOT NULL THEN 'approval' ELSE hold END AS hold_reason
+  FROM gated g LEFT JOIN surging s USING (business_id, kind)
+ ORDER BY g.business_id, g.kind, g.subject, g.cycle, g.step
+""".replace(
+    "{surging}",
+    _SURGING.replace(
+        "{volumes}",
+        _TODAY.replace("{only}", "")
+        + "UNION ALL SELECT business_id, kind, count(*) FROM gated GROUP BY business_id, kind",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The effect of a step that plans messages. `select` may use the CTE `batch` and the step's
+    parameters; `left_out` (optional) yields business_id, document, subject, number, reason, detail
+    for what is not due, for dry runs and `explain`. `allow_list` is read when it is needed."""
+
+    select: str
+    left_out: str | None = None
+
+    def apply(self, run: Run, connection: Connection, batch: Batch) -> Outcome:
+        statement = text(_compose(_PLAN, self.select, batch))
+        values = parameters(batch)
+        planned, _candidates, _covered = connection.execute(statement, values).one()
+        held = 0
+        if planned:
+            held = connection.execute(text(_HOLD_SURGE), {"run_id": run.id}).rowcount
+        return Outcome({"planned": planned, "held_for_approval": max(held, 0)})
+
+    def preview(self, run: Run, connection: Connection, batch: Batch) -> Preview:
+        values = parameters(batch)
+        found = connection.execute(text(_compose(_PREVIEW, self.select, batch)), values)
+        messages = [_as_json(row) for row in found.mappings()]
+        left_out: list[Mapping[str, Any]] = []
+        if self.left_out:
+            rows = connection.execute(text(self.left_out), batch.parameters).mappings()
+            left_out = [_as_json(row) for row in rows]
+        return Preview(messages=messages, left_out=left_out)
+
+
+def parameters(batch: Batch) -> dict[str, Any]:
+    """The batch's parameters, with the stage's allow-list."""
+    return {**batch.parameters, "allow_list": allow_list()}
+
+
+def allow_list() -> str:
+    """The stage's allow-list as JSON text, lower case; `*@domain` becomes `@domain`."""
+    import json
+
+    from chalicelib.settings import settings
+
+    return json.dumps([entry.lower().removeprefix("*") for entry in settings().allow_list])
+
+
+def _compose(template: str, select: str, batch: Batch) -> str:
+    return (
+        template.replace("{batch}", batch.cte).replace("{gate}", GATE).replace("{select}", select)
+    )
+
+
+def _as_json(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {
+        key: value.isoformat() if hasattr(value, "isoformat") else value
+        for key, value in row.items()
+    }
+
+
+def keys(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """The message keys of a preview, to compare with what a real run planned."""
+    names = ("business_id", "kind", "subject", "cycle", "step")
+    return sorted(tuple(str(message[name]) for name in names) for message in messages)

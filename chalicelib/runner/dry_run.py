@@ -1,0 +1,34 @@
+"""A dry run: what the real run would do now, in one transaction that cannot write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Engine, text
+
+from chalicelib.db.engine import snapshot
+from chalicelib.runner.engine import prepare
+from chalicelib.runner.job import Batch, Job, Run
+
+# Items in quarantine are left out, exactly as the real run leaves them out.
+_DUE = """SELECT d.business_id, d.item FROM ({items}) d
+ WHERE NOT EXISTS (SELECT 1 FROM ponctuel.quarantine q
+                    WHERE q.job = :job AND q.step = :step AND q.business_id = d.business_id
+                      AND q.item = d.item AND q.released_at IS NULL)"""
+
+
+def preview(engine: Engine, job: Job, run: Run) -> dict[str, Any]:
+    """`{"changes": […], "messages": […], "left_out": […]}`, JSON, over all steps. Reads only."""
+    report: dict[str, list[Any]] = {"changes": [], "messages": [], "left_out": []}
+    with snapshot(engine) as connection:
+        if run.as_of is None:
+            run.now = max(run.now, connection.execute(text("SELECT ponctuel.clock()")).scalar_one())
+        for step in job.steps:
+            prepared = prepare(run, connection, step)
+            batch = Batch(_DUE.replace("{items}", step.items), prepared.parameters)
+            report["left_out"] += [vars(error) for error in prepared.errors]
+            found = step.effect.preview(run, connection, batch)
+            report["changes"] += found.changes
+            report["messages"] += found.messages
+            report["left_out"] += found.left_out
+    return report

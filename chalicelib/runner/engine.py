@@ -1,0 +1,261 @@
+"""A run, from its lease to its end: steps in order, batches, isolation, deadline, closing.
+
+Every transaction of a run writes its cursor with its work and checks the fence (`lease.keep`). An
+error narrows the batch down to the item at fault, which is recorded and passed over; a death is
+narrowed the same way by whoever adopts the run (`acquire`).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Connection, Engine, text
+
+from chalicelib import logs
+from chalicelib.db.engine import transaction
+from chalicelib.db.sqlstate import sqlstate
+from chalicelib.errors import DatabaseUnavailable, LeaseLost, PonctuelError, SchemaOutdated
+from chalicelib.runner import closing, lease, ledger
+from chalicelib.runner.deadline import Deadline
+from chalicelib.runner.job import Batch, ItemError, Job, Outcome, Prepared, Run, Step
+
+ATTEMPTS = 3
+RECONNECTS = 5
+DELIVERY_STEP = "delivery"
+
+# Numbers a step's due items so that businesses alternate.
+_ENTER = """
+WITH due AS ({items}),
+numbered AS (
+  SELECT d.business_id, d.item,
+         row_number() OVER (PARTITION BY d.business_id ORDER BY d.item) AS nth
+    FROM due d
+   WHERE NOT EXISTS (SELECT 1 FROM ponctuel.quarantine q
+                      WHERE q.job = :job AND q.step = :step AND q.business_id = d.business_id
+                        AND q.item = d.item AND q.released_at IS NULL)
+), inserted AS (
+  INSERT INTO ponctuel.run_items (run_id, step, position, business_id, item)
+  SELECT :run_id, :step, row_number() OVER (ORDER BY nth, business_id), business_id, item
+    FROM numbered
+  RETURNING 1
+) SELECT count(*) FROM inserted
+"""
+
+BATCH_CTE = """SELECT business_id, item FROM ponctuel.run_items
+ WHERE run_id = :run_id AND step = :step AND position > :after AND position <= :upto"""
+
+
+# Sends what a run planned, until the deadline. Given by the door: the engine knows no outbox.
+Delivery = Callable[[Run, Deadline], None]
+# Tells the operator that a run ended badly, in the closing transaction.
+Alert = Callable[[Connection, Run, str, str], None]
+
+
+@dataclass
+class Work:
+    """What one invocation needs to execute a run."""
+
+    job: Job
+    engine: Engine
+    deadline: Deadline
+    delivery: Delivery | None = None
+    alert: Alert | None = None
+
+
+def execute(work: Work, run: Run) -> str:
+    """Runs to the end, or to the deadline. Returns the status it left: succeeded, partial, failed
+    or continued. Raises `LeaseLost` (somebody else goes on) and `DatabaseUnavailable`."""
+    logs.info("run_started", job=run.job, run_id=str(run.id), zone=run.zone, door=run.door)
+    try:
+        finished = _steps(work, run) and _deliver(work, run)
+    except (LeaseLost, SchemaOutdated):
+        raise
+    except Exception as error:  # noqa: BLE001 - the runner is where every failure is recorded
+        return _failed(work, run, error)
+    if not finished:
+        with transaction(work.engine) as connection:
+            ledger.release(connection, run)
+            lease.release(connection, run.job, run.zone, run.id, run.fence, timedelta(0))
+        logs.info("run_continued", job=run.job, run_id=str(run.id), step=run.step)
+        return "continued"
+    return close(work, run)
+
+
+def _steps(work: Work, run: Run) -> bool:
+    names = [step.name for step in work.job.steps]
+    if run.step == DELIVERY_STEP:
+        return True
+    start = names.index(run.step) if run.step in names else 0
+    for step in work.job.steps[start:]:
+        if not _step(work, run, step):
+            return False
+    return True
+
+
+def _step(work: Work, run: Run, step: Step) -> bool:
+    total = _items(work, run, step)
+    # After a death the batch stays narrow: widening again would only bring the next death.
+    widest = run.batch_limit or step.batch
+    retries = 0
+    while run.position < total:
+        if work.deadline.near():
+            return False
+        size = min(run.batch_limit or step.batch, total - run.position)
+        try:
+            _batch(work, run, step, size)
+            run.batch_limit = min(size * 2, widest)
+            retries = 0
+        except (LeaseLost, SchemaOutdated):
+            raise
+        except DatabaseUnavailable:
+            retries = _reconnect(work, run, retries)
+        except Exception as error:  # noqa: BLE001 - per-item isolation
+            if size > 1:
+                run.batch_limit = size // 2
+            else:
+                _pass_over(work, run, step, error)
+    return True
+
+
+def _items(work: Work, run: Run, step: Step) -> int:
+    """Enters a step, unless the run is already in it; returns how many items it has."""
+    with transaction(work.engine) as connection:
+        prepared = prepare(run, connection, step)
+        if run.step == step.name:
+            return int(connection.execute(
+                text("SELECT count(*) FROM ponctuel.run_items "
+                     "WHERE run_id = :run_id AND step = :step"),
+                {"run_id": run.id, "step": step.name},
+            ).scalar_one())
+        statement = text(_ENTER.replace("{items}", step.items))
+        total = int(connection.execute(statement, prepared.parameters).scalar_one())
+        ledger.record_errors(connection, run, list(prepared.errors))
+        run.step, run.position, run.batch_limit = step.name, 0, None
+        _save(connection, run)
+        return total
+
+
+def prepare(run: Run, connection: Connection, step: Step) -> Prepared:
+    """What the SQL of a step may use: `:now`, `:zone`, `:force`, `:run_id`, `:job`, `:step`, and
+    what the step prepares itself."""
+    common = {"now": run.now, "zone": run.zone, "force": run.force, "run_id": run.id,
+              "job": run.job, "step": step.name}
+    own = step.prepare(run, connection) if step.prepare else Prepared({})
+    return Prepared(common | dict(own.parameters), own.errors)
+
+
+def _batch(work: Work, run: Run, step: Step, size: int) -> None:
+    position, counts = run.position, dict(run.counts)
+    run.position += size
+    bounds = {"after": position, "upto": run.position}
+    try:
+        with transaction(work.engine) as connection:
+            prepared = prepare(run, connection, step)
+            batch = Batch(BATCH_CTE, dict(prepared.parameters) | bounds)
+            _record(connection, run, step.effect.apply(run, connection, batch))
+            _save(connection, run)
+    except BaseException:
+        # Nothing is known to be committed: the cursor in memory goes back with the transaction.
+        run.position, run.counts = position, counts
+        raise
+
+
+def _record(connection: Connection, run: Run, outcome: Outcome) -> None:
+    run.counts = dict(Counter(run.counts) + Counter(outcome.counts))
+    ledger.record_errors(connection, run, list(outcome.errors))
+
+
+def _save(connection: Connection, run: Run) -> None:
+    ledger.save(connection, run)
+    lease.keep(connection, run.job, run.zone, run.id, run.fence)
+
+
+def _pass_over(work: Work, run: Run, step: Step, error: Exception) -> None:
+    """Records the one item of a batch that failed, and moves behind it."""
+    code, message = described(error)
+    logs.warning("item_failed", job=run.job, run_id=str(run.id), step=step.name, code=code,
+                 error=error)
+    with transaction(work.engine) as connection:
+        item = connection.execute(text(
+            "SELECT business_id, item FROM ponctuel.run_items "
+            "WHERE run_id = :run_id AND step = :step AND position = :position"
+        ), {"run_id": run.id, "step": step.name, "position": run.position + 1}).one()
+        _record(connection, run, Outcome(errors=[ItemError(item[0], item[1], code, message)]))
+        run.position += 1
+        _save(connection, run)
+
+
+def _reconnect(work: Work, run: Run, retries: int) -> int:
+    """Waits for the database to come back. The lost transaction may have been committed: the
+    cursor is read again, and the lease with it."""
+    if retries >= RECONNECTS or work.deadline.near(30):
+        raise DatabaseUnavailable("La base de données ne répond plus ; l'exécution sera reprise.")
+    time.sleep(random.uniform(0.2, 1.0) * 2**retries)  # noqa: S311 - jitter, not a secret
+    logs.warning("database_reconnect", job=run.job, run_id=str(run.id), retry=retries + 1)
+    try:
+        with transaction(work.engine) as connection:
+            lease.keep(connection, run.job, run.zone, run.id, run.fence)
+            row = ledger.read(connection, run.id, errors=0)
+            assert row is not None
+            run.position, run.step, run.counts = row["position"], row["step"], row["counts"]
+    except DatabaseUnavailable:
+        return _reconnect(work, run, retries + 1)
+    return retries + 1
+
+
+def _deliver(work: Work, run: Run) -> bool:
+    """Sends what the run planned, for as long as a caller would wait; the rest stays pending."""
+    if not work.job.delivers or work.delivery is None:
+        return True
+    if run.step != DELIVERY_STEP:
+        with transaction(work.engine) as connection:
+            run.step, run.position, run.batch_limit = DELIVERY_STEP, 0, None
+            _save(connection, run)
+    work.delivery(run, work.deadline)
+    return True
+
+
+def _failed(work: Work, run: Run, error: Exception) -> str:
+    """One attempt ended in an error: three of them close the run as *failed*."""
+    run.failures += 1
+    code, message = described(error)
+    logs.error("run_attempt_failed", job=run.job, run_id=str(run.id), step=run.step, code=code,
+               failures=run.failures, error=error)
+    if run.failures >= ATTEMPTS:
+        return close(work, run, error_code=code, error=message)
+    wait = timedelta(seconds=30 * 2 ** (run.failures - 1) * random.uniform(0.8, 1.2))  # noqa: S311
+    with transaction(work.engine) as connection:
+        ledger.release(connection, run, code, message)
+        lease.release(connection, run.job, run.zone, run.id, run.fence, wait)
+    return "continued"
+
+
+def described(error: Exception) -> tuple[str, str]:
+    """(code, French sentence) for the ledger. A foreign error's own text may hold personal data."""
+    if isinstance(error, PonctuelError):
+        return error.code, str(error)
+    code = sqlstate(error) or "unexpected"
+    return code, (
+        f"Erreur inattendue ({type(error).__name__}, {code}) : le journal technique a le détail."
+    )
+
+
+def close(work: Work, run: Run, error_code: str | None = None, error: str | None = None) -> str:
+    """Closes the run, covers its slots and opens the one that was asked for meanwhile."""
+    with transaction(work.engine) as connection:
+        totals = closing.totals(connection, run)
+        run.counts = dict(Counter(run.counts) + Counter(totals.counts))
+        status = "failed" if error_code else "partial" if totals.failed else "succeeded"
+        if work.alert and status != "succeeded" and closing.is_news(connection, run):
+            work.alert(connection, run, status, error or totals.sentence)
+        ledger.close(connection, run, status, results=totals.results, error_code=error_code,
+                     error=error or totals.sentence)
+        through = max(run.now, run.slot_to or run.now)
+        lease.cover(connection, run.job, run.zone, run.id, run.fence, through)
+    logs.info("run_finished", job=run.job, run_id=str(run.id), status=status, counts=run.counts)
+    return status

@@ -1,0 +1,162 @@
+"""The rows of `runs`: opening, progress, closing, reading."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection, text
+
+from chalicelib.runner.job import ItemError, Run
+
+FINISHED = ("succeeded", "partial", "failed", "skipped")
+
+_OPEN = text("""
+INSERT INTO ponctuel.runs (id, job, zone, door, requested_by, reason, slot_from, slot_to, now_at,
+                           as_of, dry_run, force, status, created_at, started_at, finished_at,
+                           heartbeat_at, attempt, error_code, error)
+VALUES (:id, :job, :zone, :door, :requested_by, :reason, :slot_from, :slot_to, :now_at,
+        :as_of, :dry_run, :force, :status, ponctuel.clock(),
+        CASE WHEN :status <> 'queued' THEN ponctuel.clock() END,
+        CASE WHEN :status = 'skipped' THEN ponctuel.clock() END,
+        CASE WHEN :status = 'running' THEN ponctuel.clock() END,
+        CASE WHEN :status = 'running' THEN 1 ELSE 0 END, :error_code, :error)
+""")
+
+_RESUME = text("""
+UPDATE ponctuel.runs
+   SET status = 'running', started_at = coalesce(started_at, ponctuel.clock()),
+       heartbeat_at = ponctuel.clock(), now_at = coalesce(now_at, :now),
+       slot_from = coalesce(slot_from, :slot_from), slot_to = coalesce(slot_to, :slot_to),
+       attempt = :attempt, batch_limit = :batch_limit, hops = hops + :hop
+ WHERE id = :id
+RETURNING *
+""")
+
+_SAVE = text("""
+UPDATE ponctuel.runs
+   SET step = :step, position = :position, attempt = 1, batch_limit = :batch_limit,
+       counts = CAST(:counts AS jsonb), heartbeat_at = ponctuel.clock()
+ WHERE id = :id
+""")
+
+_RELEASE = text("""
+UPDATE ponctuel.runs
+   SET status = 'continued', attempt = 0, failures = :failures, error_code = :error_code,
+       error = :error, heartbeat_at = ponctuel.clock()
+ WHERE id = :id
+""")
+
+_CLOSE = text("""
+UPDATE ponctuel.runs
+   SET status = :status, finished_at = ponctuel.clock(), heartbeat_at = ponctuel.clock(),
+       counts = CAST(:counts AS jsonb), results = CAST(:results AS jsonb),
+       report = CAST(:report AS jsonb), failures = :failures, error_code = :error_code,
+       error = :error
+ WHERE id = :id
+""")
+
+_ERRORS = text("""
+INSERT INTO ponctuel.run_errors (run_id, at, step, business_id, item, code, error)
+SELECT :run_id, ponctuel.clock(), :step, e->>'business_id', e->>'item', e->>'code', e->>'error'
+  FROM jsonb_array_elements(CAST(:errors AS jsonb)) e
+""")
+
+_READ = text("""
+SELECT r.*, (SELECT count(*) FROM ponctuel.run_items i
+              WHERE i.run_id = r.id AND i.step = r.step) AS items
+  FROM ponctuel.runs r WHERE r.id = :id
+""")
+
+_READ_ERRORS = text("""
+SELECT step, business_id, item, code, error FROM ponctuel.run_errors
+ WHERE run_id = :id ORDER BY at, business_id, item LIMIT :limit
+""")
+
+_LIST = text("""
+SELECT * FROM ponctuel.runs
+ WHERE (CAST(:job AS text) IS NULL OR job = :job) ORDER BY number DESC LIMIT :limit
+""")
+
+
+def open_run(connection: Connection, *, job: str, zone: str, door: str, status: str,
+             **fields: Any) -> UUID:
+    """Inserts a run (`queued`, `running` or `skipped`) and returns its id."""
+    run_id: UUID = fields.pop("id", None) or uuid4()
+    values = dict.fromkeys(
+        ("requested_by", "reason"), ""
+    ) | dict.fromkeys(("slot_from", "slot_to", "now_at", "as_of", "error_code", "error"))
+    values |= {"dry_run": False, "force": False} | fields
+    connection.execute(
+        _OPEN, {"id": run_id, "job": job, "zone": zone, "door": door, "status": status, **values}
+    )
+    return run_id
+
+
+def resume(connection: Connection, run_id: UUID, *, now: datetime, attempt: int,
+           batch_limit: int | None, slots: tuple[datetime, datetime] | None = None,
+           hop: bool = False) -> Run:
+    """Marks a run as running and returns it as it was left. `now` and `slots` count only when the
+    run starts: they never change once it has."""
+    first, last = slots or (None, None)
+    row = connection.execute(_RESUME, {
+        "id": run_id, "now": now, "slot_from": first, "slot_to": last, "attempt": attempt,
+        "batch_limit": batch_limit, "hop": int(hop),
+    }).mappings().one()
+    return as_run(row)
+
+
+def as_run(row: Mapping[Any, Any]) -> Run:
+    names = ("id", "job", "zone", "door", "slot_from", "slot_to", "force", "dry_run", "as_of",
+             "step", "position", "attempt", "batch_limit", "failures", "hops", "counts")
+    return Run(now=row["now_at"], **{name: row[name] for name in names})
+
+
+def save(connection: Connection, run: Run) -> None:
+    """Writes the cursor; the next batch's first attempt starts with this commit."""
+    connection.execute(_SAVE, {
+        "id": run.id, "step": run.step, "position": run.position,
+        "batch_limit": run.batch_limit, "counts": json.dumps(run.counts),
+    })
+
+
+def release(connection: Connection, run: Run, error_code: str | None = None,
+            error: str | None = None) -> None:
+    connection.execute(_RELEASE, {"id": run.id, "failures": run.failures,
+                                  "error_code": error_code, "error": error})
+
+
+def close(connection: Connection, run: Run, status: str, *, results: object = (),
+          report: object = None, error_code: str | None = None, error: str | None = None) -> None:
+    connection.execute(_CLOSE, {
+        "id": run.id, "status": status, "counts": json.dumps(run.counts),
+        "results": json.dumps(list(results) if isinstance(results, tuple | list) else []),
+        "report": None if report is None else json.dumps(report), "failures": run.failures,
+        "error_code": error_code, "error": error,
+    })
+    connection.execute(text("DELETE FROM ponctuel.run_items WHERE run_id = :id"), {"id": run.id})
+
+
+def record_errors(connection: Connection, run: Run, errors: list[ItemError]) -> None:
+    if errors:
+        connection.execute(_ERRORS, {
+            "run_id": run.id, "step": run.step or "",
+            "errors": json.dumps([vars(error) for error in errors]),
+        })
+
+
+def read(connection: Connection, run_id: UUID, *, errors: int = 100) -> dict[str, Any] | None:
+    """One run as a dict of its columns, with `items` (of the current step) and its first errors."""
+    row = connection.execute(_READ, {"id": run_id}).mappings().first()
+    if row is None:
+        return None
+    found = connection.execute(_READ_ERRORS, {"id": run_id, "limit": errors}).mappings()
+    return dict(row) | {"errors": [dict(error) for error in found]}
+
+
+def recent(connection: Connection, job: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
+    """The newest runs first."""
+    return [dict(row) for row in connection.execute(_LIST, {"job": job, "limit": limit}).mappings()]
