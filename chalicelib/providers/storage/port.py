@@ -1,4 +1,7 @@
-"""Where documents are kept: S3 on AWS, a folder locally. Keys look like `B1/factures/F-1042.pdf`."""
+"""Where documents are kept: S3 on AWS, a folder locally.
+
+Keys look like `B1/factures/F-1042.pdf`.
+"""
 
 from __future__ import annotations
 
@@ -12,4 +15,8 @@ class Storage(Protocol):
         when the store cannot be reached."""
         ...
 
-    def write(self, key: str, content: bytes) -> None: ...
+    def write(self, key: str, content: bytes) -> None:
+        """Keeps the document under this key, whole or not at all; an earlier one is replaced.
+        Raises `AttachmentUnavailable` when the key leaves the store, `ProviderError` (transient)
+        when the store cannot be written to."""
+        ...
