@@ -7,6 +7,7 @@ that a letter covers besides its own). A dry run runs the same SELECT through `p
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from chalicelib.runner.job import Batch, Outcome, Preview, Run
+from chalicelib.settings import settings
 
 # Above the larger of these, per business and kind and day, an operator has to approve.
 SURGE_FLOOR = 50
@@ -151,12 +153,9 @@ def parameters(batch: Batch) -> dict[str, Any]:
 
 
 def allow_list() -> str:
-    """The stage's allow-list as JSON text, lower case; `*@domain` becomes `@domain`."""
-    import json
-
-    from chalicelib.settings import settings
-
-    return json.dumps([entry.lower().removeprefix("*") for entry in settings().allow_list])
+    """Who may be written to before go-live: JSON text, addresses and `@domain` endings."""
+    allowed = settings().allow_list
+    return json.dumps([*allowed.addresses, *(f"@{domain}" for domain in allowed.domains)])
 
 
 def _compose(template: str, select: str, batch: Batch) -> str:

@@ -10,6 +10,8 @@ levels follow each other at their normal pace, without a burst.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from chalicelib.domain.billing import conditions
 
 INVOICE = "billing.invoice_followup"
@@ -17,6 +19,8 @@ LETTER = "billing.invoice_letter"
 QUOTE = "billing.quote_followup"
 KINDS = f"('{INVOICE}', '{LETTER}', '{QUOTE}')"
 
+# A relance that could not leave within a week is no longer the one that is due.
+LATE_AFTER = timedelta(days=7)
 # How long an uncertain message waits for a proof before its level counts as gone out.
 PROOF_WINDOW = "interval '24 hours'"
 
@@ -160,7 +164,7 @@ SELECT business_id, kind, id AS subject, cycle, level::text AS step, 'email' AS 
        customer_id AS person, emails AS recipient,
        jsonb_build_object('document', document, 'number', number, 'level', level, 'tone', tone,
                           'remaining', remaining::text, 'currency', currency) AS content,
-       opens_at AS not_before, opens_at + CAST(:late_after AS interval) AS expires_at,
+       opens_at AS not_before, opens_at + interval '{LATE_AFTER.days} days' AS expires_at,
        NULL::jsonb AS lines
   FROM due WHERE NOT ({_GROUPED}) AND (nth = 1 OR min_interval_days = 0)
 UNION ALL
@@ -169,7 +173,7 @@ SELECT business_id, '{LETTER}', customer_id,
        'email', customer_id, min(emails),
        jsonb_build_object('document', 'letter', 'number', string_agg(number, ', ' ORDER BY nth),
                           'level', max(level)),
-       min(opens_at), min(opens_at) + CAST(:late_after AS interval),
+       min(opens_at), min(opens_at) + interval '{LATE_AFTER.days} days',
        jsonb_agg(jsonb_build_object('kind', kind, 'subject', id, 'cycle', cycle,
                                     'step', level::text) ORDER BY nth)
   FROM due WHERE {_GROUPED}

@@ -1,0 +1,119 @@
+"""When a business may write: its sending window, its working days, the French holidays.
+
+The law's list is L3133-1 of the Code du travail, with the days of Alsace-Moselle and of the
+overseas departments (Code du travail L3134-13, L3422-2), kept by the `holidays` library.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sqlalchemy import Connection, text
+
+from chalicelib.runner.job import ItemError, Prepared, Run
+
+# The longest run of closed days in France is four or five; past this the settings are at fault.
+SEARCH_DAYS = 31
+
+
+@dataclass(frozen=True)
+class Window:
+    """Daily opening from `start` to `end` (excluded), local time; `end` must follow `start`."""
+
+    start: time
+    end: time
+    business_days_only: bool
+    subdivision: str | None = None
+
+
+def zone(name: str) -> ZoneInfo | None:
+    """The IANA zone, or None when there is no such zone."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def next_opening(instant: datetime, local: ZoneInfo, window: Window) -> datetime | None:
+    """The first instant (aware UTC) at or after `instant` at which the window is open; None when
+    it never opens. A local time that a clock change skips opens at the moved hour."""
+    if window.end <= window.start:
+        return None
+    today = instant.astimezone(local).date()
+    for offset in range(SEARCH_DAYS):
+        day = today + timedelta(days=offset)
+        if window.business_days_only and not is_business_day(day, window.subdivision):
+            continue
+        opens = datetime.combine(day, window.start, local).astimezone(UTC)
+        closes = datetime.combine(day, window.end, local).astimezone(UTC)
+        if instant < closes:
+            return max(instant, opens).astimezone(UTC)
+    return None
+
+
+def is_business_day(day: date, subdivision: str | None) -> bool:
+    """Monday to Friday, public holidays of the subdivision excepted."""
+    return day.weekday() < 5 and day not in _holidays(day.year, subdivision)
+
+
+@lru_cache(maxsize=64)
+def _holidays(year: int, subdivision: str | None) -> frozenset[date]:
+    from holidays.countries import FR
+
+    known = subdivision if subdivision in FR.subdivisions else None
+    return frozenset(FR(subdiv=known, years=year).keys())
+
+
+_BUSINESSES = text("""
+SELECT b.id, b.zone, b.subdivision, s.window_start, s.window_end, s.business_days_only
+  FROM ponctuel.businesses b JOIN ponctuel.billing_settings s ON s.business_id = b.id
+ WHERE b.active AND (s.followups_enabled OR CAST(:everyone AS boolean))
+   AND (CAST(:zone AS text) IS NULL OR b.zone = :zone)
+ ORDER BY b.id
+""")
+
+
+def prepare(run: Run, connection: Connection) -> Prepared:
+    """For each business: its local day at `run.now`, its UTC offset, and when it may next write."""
+    return calendar_at(connection, run.now, zone_name=run.businesses_in)
+
+
+def calendar_at(
+    connection: Connection, now: datetime, *, zone_name: str | None = None, everyone: bool = False
+) -> Prepared:
+    """`{"calendar": JSON, "late_after": interval}`. A business whose zone or window is unusable is
+    left out of the calendar and reported. `everyone`: also those that have no relances (explain)."""
+    rows, errors = [], []
+    openings: dict[object, datetime | None] = {}
+    found = connection.execute(_BUSINESSES, {"zone": zone_name, "everyone": everyone})
+    for business, name, subdivision, start, end, business_days in found:
+        local = zone(name or "")
+        if local is None:
+            errors.append(_unusable(business, "bad_zone", "Fuseau horaire inconnu"))
+            continue
+        window = Window(start, end, business_days, subdivision)
+        if (name, window) not in openings:
+            openings[name, window] = next_opening(now, local, window)
+        opens_at = openings[name, window]
+        if opens_at is None:
+            errors.append(_unusable(business, "bad_window", "Plage d'envoi jamais ouverte"))
+            continue
+        here = now.astimezone(local)
+        offset = here.utcoffset() or timedelta(0)
+        rows.append(
+            {
+                "business_id": business,
+                "today": here.date().isoformat(),
+                "utc_offset": f"{int(offset.total_seconds())} seconds",
+                "opens_at": opens_at.isoformat(),
+            }
+        )
+    return Prepared({"calendar": json.dumps(rows)}, errors)
+
+
+def _unusable(business: str, code: str, what: str) -> ItemError:
+    return ItemError(business, "", code, f"{what} : corrigez les paramètres de l'entreprise.")

@@ -1,0 +1,103 @@
+"""What a relance says: the content of its template, from the rows that the guard has just read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from pathlib import PurePosixPath
+from typing import Any
+
+from chalicelib.domain.billing.legal import late_payment
+from chalicelib.outbox.kinds import Claimed, Send
+
+TONES = ("rappel", "ferme", "mise_en_demeure")
+
+
+def compose(message: Claimed, rows: Sequence[Mapping[str, Any]]) -> Send:
+    """The letter for these documents of one customer (rows of `queries.REREAD`, one at least)."""
+    first = rows[0]
+    today: date = first["today"]
+    attachments = {
+        PurePosixPath(key).name: key
+        for key in (
+            row["pdf_key"] or f"{row['business_id']}/{row['number']}.pdf"
+            for row in rows
+            if row["wanted_pdf"]
+        )
+    }
+    content: dict[str, Any] = {
+        "business": {
+            "name": first["sender_name"] or first["business_name"],
+            "phone": first["phone"],
+            "address": first["address"],
+            "siret": first["siret"],
+            "iban": first["iban"],
+            "reply_to": first["reply_to"],
+        },
+        "customer": {"name": first["customer_name"]},
+        "tone": max((row["wanted_tone"] or TONES[0] for row in rows), key=TONES.index),
+        "level": max(int(line["step"]) for line in message.lines or [{"step": message.step}]),
+        "today": today.isoformat(),
+        "attached": bool(attachments),
+    }
+    if first["document"] == "quote":
+        content["documents"] = [_quote(row, today) for row in rows]
+    else:
+        content |= {
+            "before_due": all(_days_late(row, today) == 0 for row in rows),
+            "documents": [_invoice(row, today) for row in rows],
+            "totals": _totals(rows),
+            "legal": late_payment(first["customer_type"], today, first["late_penalty_rate"]),
+        }
+    return Send(
+        content=content,
+        recipients=first["emails"],
+        sender_email=first["sender_email"],
+        sender_name=first["sender_name"] or first["business_name"],
+        reply_to=first["reply_to"],
+        attachments=attachments,
+    )
+
+
+def _invoice(row: Mapping[str, Any], today: date) -> dict[str, Any]:
+    return {
+        "number": row["number"],
+        "issued_on": _iso(row["issued_on"]),
+        "due_on": _iso(row["due_on"]),
+        "total": str(row["total"]),
+        "remaining": str(row["remaining"]),
+        "currency": row["currency"],
+        "days_late": _days_late(row, today),
+        "partly_paid": row["remaining"] < row["total"],
+    }
+
+
+def _quote(row: Mapping[str, Any], today: date) -> dict[str, Any]:
+    until = row["due_on"]
+    return {
+        "number": row["number"],
+        "issued_on": _iso(row["issued_on"]),
+        "valid_until": _iso(until),
+        "total": str(row["total"]),
+        "currency": row["currency"],
+        "days_left": None if until is None else (until - today).days,
+    }
+
+
+def _days_late(row: Mapping[str, Any], today: date) -> int:
+    return 0 if row["due_on"] is None else max(0, (today - row["due_on"]).days)
+
+
+def _totals(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What remains due per currency: two currencies are never added up."""
+    totals: dict[str, Decimal] = {}
+    for row in rows:
+        totals[row["currency"]] = totals.get(row["currency"], Decimal(0)) + row["remaining"]
+    return [
+        {"currency": currency, "amount": str(amount)} for currency, amount in totals.items()
+    ]
+
+
+def _iso(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()

@@ -1,0 +1,205 @@
+"""From a claimed message to a letter that is ready to go: guard, allow-list, template, attachment."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from chalicelib import logs
+from chalicelib.errors import AttachmentUnavailable, MissingVariable, ProviderError
+from chalicelib.outbox import claim
+from chalicelib.outbox.claim import News
+from chalicelib.outbox.kinds import Cancel, Claimed, Hold, Kind, Send, Verdict, load
+from chalicelib.outbox.rendering import Rendered, render
+from chalicelib.providers.mail.addresses import parse_addresses
+from chalicelib.providers.mail.mime import message_id
+from chalicelib.providers.mail.port import Address, Attachment, Mail
+from chalicelib.providers.storage.port import Storage
+from chalicelib.settings import settings
+
+# How long a message waits before it is looked at again, when something has to be put right.
+LOOK_AGAIN = timedelta(hours=1)
+
+_LIVE = text("SELECT EXISTS (SELECT 1 FROM ponctuel.go_lives WHERE business_id='*' AND kind='*')")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A message that is *submitting*: the call is allowed once its state is committed."""
+
+    message: Claimed
+    kind: Kind
+    mail: Mail
+
+
+class _Held(Exception):  # noqa: N818 - a turn of the flow, caught two functions up
+    def __init__(self, reason: str, error: str) -> None:
+        super().__init__(error)
+        self.reason = reason
+
+
+def prepare(
+    connection: Connection, claim_id: UUID, window: Sequence[Claimed], storage: Storage | None
+) -> tuple[list[Submission], list[News]]:
+    """Asks the guards of these messages now, and writes their letters. Returns those that may go,
+    and the news of all of them (submitting, held, cancelled)."""
+    if not window:
+        return [], []
+    mine, clock = claim.still_mine(connection, claim_id, [message.id for message in window])
+    messages = [message for message in window if message.id in mine]
+    if not messages or clock is None:
+        return [], []
+    live = bool(connection.execute(_LIVE).scalar())
+    verdicts = _ask(connection, messages, clock)
+    ready: list[Submission] = []
+    news: list[News] = []
+    for message in messages:
+        verdict = verdicts.get(message.id)
+        if isinstance(verdict, Send):
+            try:
+                submission, rendered = _submission(message, verdict, clock, live, storage)
+            except _Held as held:
+                news.append(_held(message, held.reason, clock + LOOK_AGAIN, str(held)))
+            else:
+                ready.append(submission)
+                news.append(_submitting(submission, rendered))
+        elif isinstance(verdict, Hold):
+            news.append(_held(message, verdict.reason, verdict.until, None))
+        else:
+            reason = verdict.reason if isinstance(verdict, Cancel) else "unknown_kind"
+            news.append(_news(message, "cancelled", key_free=True, error_code=reason))
+    return ready, news
+
+
+def _ask(
+    connection: Connection, messages: Sequence[Claimed], clock: datetime
+) -> dict[int, Verdict]:
+    """The guards' verdicts, one question per guard."""
+    by_guard: dict[Any, list[Claimed]] = {}
+    for message in messages:
+        by_guard.setdefault(load(message.kind).guard, []).append(message)
+    verdicts: dict[int, Verdict] = {}
+    for guard, asked in by_guard.items():
+        verdicts.update(guard(connection, asked, clock))
+    return verdicts
+
+
+def _submission(
+    message: Claimed, send: Send, clock: datetime, live: bool, storage: Storage | None
+) -> tuple[Submission, Rendered]:
+    kind = load(message.kind)
+    recipients = _recipients(send, live or kind.operational)
+    sender = _sender(send)
+    rendered = _rendered(message, kind, send)
+    mail = Mail(
+        outbox_id=message.id,
+        message_id=message.message_id or _message_id(message, sender),
+        date=clock,
+        sender=sender,
+        to=recipients[:1],
+        cc=recipients[1:],
+        reply_to=Address(send.reply_to) if send.reply_to else None,
+        subject=rendered.subject,
+        text=rendered.text,
+        html=rendered.html,
+        attachments=_attachments(send, storage),
+    )
+    return Submission(message, kind, mail), rendered
+
+
+def _recipients(send: Send, anybody: bool) -> tuple[str, ...]:
+    parsed = parse_addresses(send.recipients)
+    if not parsed:
+        raise _Held("variable", "Le destinataire n'a pas d'adresse e-mail valable.")
+    allowed = settings().allow_list
+    kept = tuple(address for address in parsed if anybody or allowed.allows(address))
+    if not kept:
+        raise _Held("stage", "L'étape n'est pas en service et l'adresse n'est pas autorisée.")
+    return kept
+
+
+def _sender(send: Send) -> Address:
+    if send.sender_email:
+        own = parse_addresses(send.sender_email)
+        if own:
+            return Address(own[0], send.sender_name)
+    default = settings().mail_from
+    if default is None:
+        raise _Held("sender", "L'entreprise n'a pas d'adresse d'expédition, et MAIL_FROM non plus.")
+    return Address(default.email, send.sender_name or default.name)
+
+
+def _rendered(message: Claimed, kind: Kind, send: Send) -> Rendered:
+    try:
+        return render(kind.template, send.content)
+    except MissingVariable as error:
+        raise _Held("variable", str(error)) from error
+    except Exception as error:  # noqa: BLE001 - per-item isolation: one letter, not the others
+        logs.error("template_failed", message=message.id, kind=kind.name, error=error)
+        raise _Held("template", f"Le modèle a échoué ({type(error).__name__}).") from error
+
+
+def _attachments(send: Send, storage: Storage | None) -> tuple[Attachment, ...]:
+    found = []
+    limit = settings().max_attachment_bytes
+    for name, key in send.attachments.items():
+        try:
+            if storage is None:
+                raise AttachmentUnavailable("STORAGE_URL n'est pas renseigné : document introuvable.")
+            content = storage.read(key, max_bytes=limit)
+        except (AttachmentUnavailable, ProviderError) as error:
+            raise _Held("attachment", str(error)) from error
+        limit -= len(content)
+        found.append(Attachment(name, content))
+    return tuple(found)
+
+
+def _message_id(message: Claimed, sender: Address) -> str:
+    key = "\x1f".join(
+        (message.business_id, message.kind, message.subject, message.cycle, message.step)
+    )
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+    return message_id(message.id, digest, sender.email.rpartition("@")[2])
+
+
+def _submitting(submission: Submission, rendered: Rendered) -> News:
+    mail = submission.mail
+    attachments = [
+        {
+            "name": attachment.name,
+            "size": len(attachment.content),
+            "sha256": hashlib.sha256(attachment.content).hexdigest(),
+        }
+        for attachment in mail.attachments
+    ]
+    return _news(
+        submission.message,
+        "submitting",
+        message_id=mail.message_id,
+        recipient=", ".join((*mail.to, *mail.cc)),
+        subject=rendered.subject,
+        body=rendered.text,
+        html=rendered.html,
+        attachments=attachments,
+    )
+
+
+def _held(message: Claimed, reason: str, until: datetime, error: str | None) -> News:
+    return _news(
+        message,
+        "held",
+        hold_reason=reason,
+        until=until.isoformat(),
+        error_code=reason if error else None,
+        error=error,
+    )
+
+
+def _news(message: Claimed, state: str, **fields: Any) -> News:
+    return News(message.id, "claimed", state, fields)
