@@ -33,13 +33,15 @@ def make_engine(
     *,
     application: str,
     ca: str | None = None,
+    check_hostname: bool = True,
     startup_parameters: bool = True,
     statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
     socket_timeout_s: float = SOCKET_TIMEOUT_S,
 ) -> Engine:
     """An engine on `postgresql+pg8000://…`; nothing is connected yet.
 
-    `ca`: a PEM file or the PEM text itself; None: the system's store. A Unix socket or a loopback
+    `ca`: a PEM file or the PEM text itself; None: the system's store. `check_hostname`: see
+    `tls_context`. A Unix socket or a loopback
     address is not encrypted; everything else is verified TLS. `startup_parameters=False` is for
     poolers that refuse them (PgBouncer): the role's own settings must then hold the time-outs.
     """
@@ -49,7 +51,7 @@ def make_engine(
         "application_name": f"ponctuel/{application}"[:63],
     }
     if not (parsed.query.get("unix_sock") or (parsed.host or "") in LOOPBACK):
-        arguments["ssl_context"] = tls_context(ca)
+        arguments["ssl_context"] = tls_context(ca, check_hostname=check_hostname)
     if startup_parameters:
         arguments["startup_params"] = {
             "statement_timeout": str(statement_timeout_ms),
@@ -71,13 +73,17 @@ def make_engine(
     return engine
 
 
-def tls_context(ca: str | None) -> ssl.SSLContext:
-    """Verified TLS against the given authority, or the system's."""
+def tls_context(ca: str | None, *, check_hostname: bool = True) -> ssl.SSLContext:
+    """Verified TLS against the given authority, or the system's. `check_hostname=False` verifies
+    the chain only (libpq's `verify-ca`)."""
     if not ca:
-        return ssl.create_default_context()
-    if ca.lstrip().startswith("-----BEGIN"):
-        return ssl.create_default_context(cadata=ca)
-    return ssl.create_default_context(cafile=str(Path(ca)))
+        context = ssl.create_default_context()
+    elif ca.lstrip().startswith("-----BEGIN"):
+        context = ssl.create_default_context(cadata=ca)
+    else:
+        context = ssl.create_default_context(cafile=str(Path(ca)))
+    context.check_hostname = check_hostname
+    return context
 
 
 @contextmanager

@@ -1,0 +1,41 @@
+"""The register of jobs: one line per Lambda. A new job is covered by the reliability tests, the
+doors and the documentation test from the moment that it is listed here."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from chalicelib.errors import NotFound
+
+if TYPE_CHECKING:
+    from chalicelib.runner.job import Job
+
+NAMES = (
+    "followups",  # relances of unpaid invoices and unanswered quotes
+    "deliver_messages",  # the outbox
+)
+# Lambdas that are no jobs: called by hand, without schedule.
+TOOLS = ("migrate",)
+
+
+def module(name: str) -> ModuleType:
+    """A job's module. Raises `NotFound` for a name that is not registered."""
+    if name not in NAMES:
+        known = ", ".join(NAMES)
+        raise NotFound(f"Aucun job ne s'appelle « {name} ». Il y a : {known}.")
+    return import_module(f"chalicelib.jobs.{name}")
+
+
+@cache
+def job(name: str) -> Job:
+    """The job of that name. Raises `NotFound`."""
+    found: Job = module(name).JOB
+    return found
+
+
+def title_of(name: str) -> str:
+    """A job's French title, or its name when it is not (any more) one of ours."""
+    return job(name).title if name in NAMES else name

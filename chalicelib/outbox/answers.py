@@ -69,8 +69,9 @@ def _refused(submission: Submission, error: ProviderError) -> News:
 
 def backoff(attempts: int, retry_after: float | None) -> float:
     """Seconds to wait after that many calls: exponential with jitter, never sooner than asked."""
-    wait = min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(attempts - 1, 16))
-    return max(retry_after or 0.0, wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+    wait: float = min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(attempts - 1, 16))
+    jitter = random.uniform(0.5, 1.5)  # noqa: S311 - not a secret
+    return max(retry_after or 0.0, wait * jitter)
 
 
 def _again(submission: Submission, wait: float, told: dict[str, object]) -> News:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 from sqlalchemy import Engine
@@ -50,29 +51,41 @@ class Outbox:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-def deliver(outbox: Outbox, deadline: Deadline, *, run_id: UUID | None = None) -> Counter[str]:
-    """Sends what is due (of one run, or of all) until nothing is or the deadline is near. Returns
-    the outcomes by state. Raises `DatabaseUnavailable`; a provider's failures are outcomes."""
+def deliver(
+    outbox: Outbox,
+    deadline: Deadline,
+    *,
+    run_id: UUID | None = None,
+    budget: Deadline | None = None,
+) -> Counter[str]:
+    """Sends what is due (of one run, or of all) until nothing is, the deadline is near, or the
+    budget is spent. Returns the outcomes by state. Raises `DatabaseUnavailable`; a provider's
+    failures are outcomes."""
     with transaction(outbox.engine) as connection:
         swept = claim.sweep(connection)
     outbox.counts.update({k: v for k, v in swept.items() if v and k != "dropped"})
     with _Senders(outbox) as senders:
-        while not deadline.near(CALL_S):
+        while not _over(deadline, budget):
             claim_id = uuid4()
             lifetime = timedelta(seconds=max(0.0, deadline.remaining())) + GRACE
             with transaction(outbox.engine) as connection:
                 claimed = claim.claim(
                     connection, claim_id, limit=CLAIM_SIZE, lifetime=lifetime, run_id=run_id
                 )
-            if not claimed or not _send_all(outbox, senders, deadline, claim_id, claimed):
+            over = partial(_over, deadline, budget)
+            if not claimed or not _send_all(outbox, senders, over, claim_id, claimed):
                 break
     return outbox.counts
+
+
+def _over(deadline: Deadline, budget: Deadline | None) -> bool:
+    return deadline.near(CALL_S) or (budget is not None and budget.near())
 
 
 def _send_all(
     outbox: Outbox,
     senders: _Senders,
-    deadline: Deadline,
+    over: Callable[[], bool],
     claim_id: UUID,
     claimed: Sequence[Claimed],
 ) -> bool:
@@ -80,7 +93,7 @@ def _send_all(
     answers: list[News] = []
     go_on = True
     for start in range(0, len(claimed), outbox.concurrency):
-        if deadline.near(CALL_S) or not go_on:
+        if over() or not go_on:
             go_on = False
             break
         window = claimed[start : start + outbox.concurrency]
@@ -154,9 +167,7 @@ class _Senders:
 
     def _one(self, submission: Submission, latest: float) -> News:
         if time.monotonic() > latest:
-            return News(
-                submission.message.id, "submitting", "planned", {"wait": "0 seconds"}
-            )
+            return News(submission.message.id, "submitting", "planned", {"wait": "0 seconds"})
         provider = self._idle.pop() if self._idle else self._new()
         try:
             return answer(submission, provider)

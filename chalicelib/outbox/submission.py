@@ -1,4 +1,4 @@
-"""From a claimed message to a letter that is ready to go: guard, allow-list, template, attachment."""
+"""From a claimed message to a letter that is ready: guard, allow-list, template, attachment."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _rendered(message: Claimed, kind: Kind, send: Send) -> Rendered:
         return render(kind.template, send.content)
     except MissingVariable as error:
         raise _Held("variable", str(error)) from error
-    except Exception as error:  # noqa: BLE001 - per-item isolation: one letter, not the others
+    except Exception as error:  # per-item isolation: one letter, not the others
         logs.error("template_failed", message=message.id, kind=kind.name, error=error)
         raise _Held("template", f"Le modèle a échoué ({type(error).__name__}).") from error
 
@@ -151,7 +151,9 @@ def _attachments(send: Send, storage: Storage | None) -> tuple[Attachment, ...]:
     for name, key in send.attachments.items():
         try:
             if storage is None:
-                raise AttachmentUnavailable("STORAGE_URL n'est pas renseigné : document introuvable.")
+                raise AttachmentUnavailable(
+                    "STORAGE_URL n'est pas renseigné : document introuvable."
+                )
             content = storage.read(key, max_bytes=limit)
         except (AttachmentUnavailable, ProviderError) as error:
             raise _Held("attachment", str(error)) from error

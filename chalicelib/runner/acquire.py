@@ -51,8 +51,15 @@ class Idle:
 
 
 def acquire(
-    connection: Connection, job: Job, zone: str, schedule: Schedule, *, holder: str,
-    door: str = "schedule", resume_paused: bool = False, hop: bool = False,
+    connection: Connection,
+    job: Job,
+    zone: str,
+    schedule: Schedule,
+    *,
+    holder: str,
+    door: str = "schedule",
+    resume_paused: bool = False,
+    hop: bool = False,
 ) -> Run | Idle:
     """Takes the lease on what is due, in the caller's transaction, which must then be committed.
 
@@ -72,8 +79,15 @@ def acquire(
     return _start(connection, job, zone, schedule, state, holder, door)
 
 
-def _start(connection: Connection, job: Job, zone: str, schedule: Schedule, state: State,
-           holder: str, door: str) -> Run | Idle:
+def _start(
+    connection: Connection,
+    job: Job,
+    zone: str,
+    schedule: Schedule,
+    state: State,
+    holder: str,
+    door: str,
+) -> Run | Idle:
     clock: datetime = state["clock"]
     due = schedule.due(state["covered_through"], clock + EARLY)
     if due is None:
@@ -82,8 +96,14 @@ def _start(connection: Connection, job: Job, zone: str, schedule: Schedule, stat
     slots = {"slot_from": due.first, "slot_to": due.last, "now_at": now}
     if job.late_after is not None and clock - due.last > job.late_after:
         run_id = ledger.open_run(
-            connection, job=job.name, zone=zone, door=door, status="skipped", **slots,
-            error_code="too_late", error="Trop tard pour être utile : ce créneau n'est pas rejoué.",
+            connection,
+            job=job.name,
+            zone=zone,
+            door=door,
+            status="skipped",
+            **slots,
+            error_code="too_late",
+            error="Trop tard pour être utile : ce créneau n'est pas rejoué.",
         )
         fence = lease.take(connection, job.name, zone, run_id, holder)
         lease.cover(connection, job.name, zone, run_id, fence, due.last)
@@ -92,12 +112,28 @@ def _start(connection: Connection, job: Job, zone: str, schedule: Schedule, stat
         connection, job=job.name, zone=zone, door=door, status="running", **slots
     )
     fence = lease.take(connection, job.name, zone, run_id, holder)
-    return Run(id=run_id, job=job.name, zone=zone, door=door, now=now, slot_from=due.first,
-               slot_to=due.last, attempt=1, fence=fence)
+    return Run(
+        id=run_id,
+        job=job.name,
+        zone=zone,
+        door=door,
+        now=now,
+        slot_from=due.first,
+        slot_to=due.last,
+        attempt=1,
+        fence=fence,
+    )
 
 
-def _adopt(connection: Connection, job: Job, zone: str, schedule: Schedule, state: State,
-           holder: str, hop: bool) -> Run:
+def _adopt(
+    connection: Connection,
+    job: Job,
+    zone: str,
+    schedule: Schedule,
+    state: State,
+    holder: str,
+    hop: bool,
+) -> Run:
     """Goes on with an unfinished run: queued, continued, or left by a process that died."""
     run_id: UUID = state["run_id"]
     left = connection.execute(_UNFINISHED, {"id": run_id}).mappings().one()
@@ -108,8 +144,12 @@ def _adopt(connection: Connection, job: Job, zone: str, schedule: Schedule, stat
         attempt, limit, skip = _narrow(attempt, limit, _step(job, left["step"]))
     attempt = attempt + 1 if died and not skip else max(attempt, 1)
     if skip:
-        where = {"job": job.name, "run_id": run_id, "step": left["step"],
-                 "position": left["position"] + 1}
+        where = {
+            "job": job.name,
+            "run_id": run_id,
+            "step": left["step"],
+            "position": left["position"] + 1,
+        }
         connection.execute(_QUARANTINE, where)
         connection.execute(_QUARANTINE_ERROR, where)
         connection.execute(_SKIP_POSITION, {"id": run_id})
@@ -120,8 +160,9 @@ def _adopt(connection: Connection, job: Job, zone: str, schedule: Schedule, stat
         if due is not None:
             now, slots = max(now, due.last), (due.first, due.last)
     fence = lease.take(connection, job.name, zone, run_id, holder)
-    run = ledger.resume(connection, run_id, now=now, attempt=attempt, batch_limit=limit,
-                        slots=slots, hop=hop)
+    run = ledger.resume(
+        connection, run_id, now=now, attempt=attempt, batch_limit=limit, slots=slots, hop=hop
+    )
     run.fence = fence
     return run
 

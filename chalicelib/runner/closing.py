@@ -30,9 +30,17 @@ SELECT status FROM ponctuel.runs
 
 # The words of an answer: what providers said, and what is still on its way.
 COUNTED_AS = {
-    "accepted": "sent", "delivered": "sent", "refused": "refused", "failed": "refused",
-    "uncertain": "uncertain", "held": "held", "cancelled": "cancelled", "expired": "expired",
-    "planned": "pending", "claimed": "pending", "submitting": "pending",
+    "accepted": "sent",
+    "delivered": "sent",
+    "refused": "refused",
+    "failed": "refused",
+    "uncertain": "uncertain",
+    "held": "held",
+    "cancelled": "cancelled",
+    "expired": "expired",
+    "planned": "pending",
+    "claimed": "pending",
+    "submitting": "pending",
 }
 
 
@@ -66,8 +74,11 @@ def totals(connection: Connection, run: Run) -> Totals:
         failed[business] += n
         errors.setdefault(business, error)
     results = [
-        {"id": business, "status": "partial" if failed[business] else "succeeded",
-         "count": sent[business]}
+        {
+            "id": business,
+            "status": "partial" if failed[business] else "succeeded",
+            "count": sent[business],
+        }
         | ({"error": errors[business]} if business in errors else {})
         for business in sorted({*sent, *failed})
     ]

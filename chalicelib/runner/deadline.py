@@ -32,8 +32,3 @@ class Deadline:
         """That many seconds from now, on the monotonic clock."""
         end = time.monotonic() + seconds
         return cls(lambda: end - time.monotonic(), reserve=reserve)
-
-    def within(self, seconds: float) -> Deadline:
-        """The sooner of this deadline and `seconds` from now, which has no reserve of its own."""
-        end = time.monotonic() + seconds
-        return Deadline(lambda: min(self.remaining() - self.reserve, end - time.monotonic()), 0.0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -50,8 +50,9 @@ BATCH_CTE = """SELECT business_id, item FROM ponctuel.run_items
  WHERE run_id = :run_id AND step = :step AND position > :after AND position <= :upto"""
 
 
-# Sends what a run planned, until the deadline. Given by the door: the engine knows no outbox.
-Delivery = Callable[[Run, Deadline], None]
+# Sends messages until the deadline and counts the outcomes. Given by the door: the engine knows no
+# outbox.
+Delivery = Callable[[Run, Deadline], Mapping[str, int]]
 # Tells the operator that a run ended badly, in the closing transaction.
 Alert = Callable[[Connection, Run, str, str], None]
 
@@ -91,10 +92,7 @@ def _steps(work: Work, run: Run) -> bool:
     if run.step == DELIVERY_STEP:
         return True
     start = names.index(run.step) if run.step in names else 0
-    for step in work.job.steps[start:]:
-        if not _step(work, run, step):
-            return False
-    return True
+    return all(_step(work, run, step) for step in work.job.steps[start:])
 
 
 def _step(work: Work, run: Run, step: Step) -> bool:
@@ -127,11 +125,15 @@ def _items(work: Work, run: Run, step: Step) -> int:
     with transaction(work.engine) as connection:
         prepared = prepare(run, connection, step)
         if run.step == step.name:
-            return int(connection.execute(
-                text("SELECT count(*) FROM ponctuel.run_items "
-                     "WHERE run_id = :run_id AND step = :step"),
-                {"run_id": run.id, "step": step.name},
-            ).scalar_one())
+            return int(
+                connection.execute(
+                    text(
+                        "SELECT count(*) FROM ponctuel.run_items "
+                        "WHERE run_id = :run_id AND step = :step"
+                    ),
+                    {"run_id": run.id, "step": step.name},
+                ).scalar_one()
+            )
         statement = text(_ENTER.replace("{items}", step.items))
         total = int(connection.execute(statement, prepared.parameters).scalar_one())
         ledger.record_errors(connection, run, list(prepared.errors))
@@ -143,8 +145,14 @@ def _items(work: Work, run: Run, step: Step) -> int:
 def prepare(run: Run, connection: Connection, step: Step) -> Prepared:
     """What the SQL of a step may use: `:now`, `:zone`, `:force`, `:run_id`, `:job`, `:step`, and
     what the step prepares itself."""
-    common = {"now": run.now, "zone": run.zone, "force": run.force, "run_id": run.id,
-              "job": run.job, "step": step.name}
+    common = {
+        "now": run.now,
+        "zone": run.zone,
+        "force": run.force,
+        "run_id": run.id,
+        "job": run.job,
+        "step": step.name,
+    }
     own = step.prepare(run, connection) if step.prepare else Prepared({})
     return Prepared(common | dict(own.parameters), own.errors)
 
@@ -178,13 +186,17 @@ def _save(connection: Connection, run: Run) -> None:
 def _pass_over(work: Work, run: Run, step: Step, error: Exception) -> None:
     """Records the one item of a batch that failed, and moves behind it."""
     code, message = described(error)
-    logs.warning("item_failed", job=run.job, run_id=str(run.id), step=step.name, code=code,
-                 error=error)
+    logs.warning(
+        "item_failed", job=run.job, run_id=str(run.id), step=step.name, code=code, error=error
+    )
     with transaction(work.engine) as connection:
-        item = connection.execute(text(
-            "SELECT business_id, item FROM ponctuel.run_items "
-            "WHERE run_id = :run_id AND step = :step AND position = :position"
-        ), {"run_id": run.id, "step": step.name, "position": run.position + 1}).one()
+        item = connection.execute(
+            text(
+                "SELECT business_id, item FROM ponctuel.run_items "
+                "WHERE run_id = :run_id AND step = :step AND position = :position"
+            ),
+            {"run_id": run.id, "step": step.name, "position": run.position + 1},
+        ).one()
         _record(connection, run, Outcome(errors=[ItemError(item[0], item[1], code, message)]))
         run.position += 1
         _save(connection, run)
@@ -210,13 +222,15 @@ def _reconnect(work: Work, run: Run, retries: int) -> int:
 
 def _deliver(work: Work, run: Run) -> bool:
     """Sends what the run planned, for as long as a caller would wait; the rest stays pending."""
-    if not work.job.delivers or work.delivery is None:
+    if work.job.delivers == "nothing" or work.delivery is None:
         return True
     if run.step != DELIVERY_STEP:
         with transaction(work.engine) as connection:
             run.step, run.position, run.batch_limit = DELIVERY_STEP, 0, None
             _save(connection, run)
-    work.delivery(run, work.deadline)
+    sent = work.delivery(run, work.deadline)
+    if work.job.delivers == "all":
+        run.counts = dict(Counter(run.counts) + Counter(sent))
     return True
 
 
@@ -224,8 +238,15 @@ def _failed(work: Work, run: Run, error: Exception) -> str:
     """One attempt ended in an error: three of them close the run as *failed*."""
     run.failures += 1
     code, message = described(error)
-    logs.error("run_attempt_failed", job=run.job, run_id=str(run.id), step=run.step, code=code,
-               failures=run.failures, error=error)
+    logs.error(
+        "run_attempt_failed",
+        job=run.job,
+        run_id=str(run.id),
+        step=run.step,
+        code=code,
+        failures=run.failures,
+        error=error,
+    )
     if run.failures >= ATTEMPTS:
         return close(work, run, error_code=code, error=message)
     wait = timedelta(seconds=30 * 2 ** (run.failures - 1) * random.uniform(0.8, 1.2))  # noqa: S311
@@ -252,9 +273,18 @@ def close(work: Work, run: Run, error_code: str | None = None, error: str | None
         run.counts = dict(Counter(run.counts) + Counter(totals.counts))
         status = "failed" if error_code else "partial" if totals.failed else "succeeded"
         if work.alert and status != "succeeded" and closing.is_news(connection, run):
-            work.alert(connection, run, status, error or totals.sentence)
-        ledger.close(connection, run, status, results=totals.results, error_code=error_code,
-                     error=error or totals.sentence)
+            work.alert(connection, run, status, error or totals.sentence or "")
+        if work.job.quiet and status == "succeeded" and not run.counts:
+            ledger.forget(connection, run)
+        else:
+            ledger.close(
+                connection,
+                run,
+                status,
+                results=totals.results,
+                error_code=error_code,
+                error=error or totals.sentence,
+            )
         through = max(run.now, run.slot_to or run.now)
         lease.cover(connection, run.job, run.zone, run.id, run.fence, through)
     logs.info("run_finished", job=run.job, run_id=str(run.id), status=status, counts=run.counts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 from uuid import UUID
 
 if TYPE_CHECKING:
@@ -121,7 +121,9 @@ class Step:
 class Job:
     """`schedule` has five fields, read in `zone` (an IANA zone, or `business`: the zone of each
     business). `late_after`: a missed slot older than that is closed "trop tard", not run; None when
-    a late run is always useful. `summary` is the French sentence of success."""
+    a late run is always useful. `summary` is the French sentence of success. `delivers`: which
+    messages a run sends, its own or all that are due. `quiet`: a tick that found nothing to do
+    leaves no row."""
 
     name: str
     title: str
@@ -130,7 +132,8 @@ class Job:
     summary: str
     steps: tuple[Step, ...] = ()
     late_after: timedelta | None = None
-    delivers: bool = True
+    delivers: Literal["own", "all", "nothing"] = "own"
+    quiet: bool = False
     memory_mb: int = 512
     timeout_s: int = 300
 

@@ -1,8 +1,8 @@
 """The state row of a job and zone: who works, until when, what is unfinished.
 
 A lease is a row, not an advisory lock, so that it survives poolers and dies by the clock. Its fence
-grows with each lease; every transaction of a run ends with `keep`, which checks it and locks the row
-until the commit, so whoever lost the lease can commit nothing more.
+grows with each lease; every transaction of a run ends with `keep`, which checks it and locks the
+row until the commit, so whoever lost the lease can commit nothing more.
 """
 
 from __future__ import annotations

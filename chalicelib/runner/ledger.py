@@ -82,13 +82,14 @@ SELECT * FROM ponctuel.runs
 """)
 
 
-def open_run(connection: Connection, *, job: str, zone: str, door: str, status: str,
-             **fields: Any) -> UUID:
+def open_run(
+    connection: Connection, *, job: str, zone: str, door: str, status: str, **fields: Any
+) -> UUID:
     """Inserts a run (`queued`, `running` or `skipped`) and returns its id."""
     run_id: UUID = fields.pop("id", None) or uuid4()
-    values = dict.fromkeys(
-        ("requested_by", "reason"), ""
-    ) | dict.fromkeys(("slot_from", "slot_to", "now_at", "as_of", "error_code", "error"))
+    values = dict.fromkeys(("requested_by", "reason"), "") | dict.fromkeys(
+        ("slot_from", "slot_to", "now_at", "as_of", "error_code", "error")
+    )
     values |= {"dry_run": False, "force": False} | fields
     connection.execute(
         _OPEN, {"id": run_id, "job": job, "zone": zone, "door": door, "status": status, **values}
@@ -96,56 +97,123 @@ def open_run(connection: Connection, *, job: str, zone: str, door: str, status: 
     return run_id
 
 
-def resume(connection: Connection, run_id: UUID, *, now: datetime, attempt: int,
-           batch_limit: int | None, slots: tuple[datetime, datetime] | None = None,
-           hop: bool = False) -> Run:
+def resume(
+    connection: Connection,
+    run_id: UUID,
+    *,
+    now: datetime,
+    attempt: int,
+    batch_limit: int | None,
+    slots: tuple[datetime, datetime] | None = None,
+    hop: bool = False,
+) -> Run:
     """Marks a run as running and returns it as it was left. `now` and `slots` count only when the
     run starts: they never change once it has."""
     first, last = slots or (None, None)
-    row = connection.execute(_RESUME, {
-        "id": run_id, "now": now, "slot_from": first, "slot_to": last, "attempt": attempt,
-        "batch_limit": batch_limit, "hop": int(hop),
-    }).mappings().one()
+    row = (
+        connection.execute(
+            _RESUME,
+            {
+                "id": run_id,
+                "now": now,
+                "slot_from": first,
+                "slot_to": last,
+                "attempt": attempt,
+                "batch_limit": batch_limit,
+                "hop": int(hop),
+            },
+        )
+        .mappings()
+        .one()
+    )
     return as_run(row)
 
 
 def as_run(row: Mapping[Any, Any]) -> Run:
-    names = ("id", "job", "zone", "door", "slot_from", "slot_to", "force", "dry_run", "as_of",
-             "step", "position", "attempt", "batch_limit", "failures", "hops", "counts")
+    names = (
+        "id",
+        "job",
+        "zone",
+        "door",
+        "slot_from",
+        "slot_to",
+        "force",
+        "dry_run",
+        "as_of",
+        "step",
+        "position",
+        "attempt",
+        "batch_limit",
+        "failures",
+        "hops",
+        "counts",
+    )
     return Run(now=row["now_at"], **{name: row[name] for name in names})
 
 
 def save(connection: Connection, run: Run) -> None:
     """Writes the cursor; the next batch's first attempt starts with this commit."""
-    connection.execute(_SAVE, {
-        "id": run.id, "step": run.step, "position": run.position,
-        "batch_limit": run.batch_limit, "counts": json.dumps(run.counts),
-    })
+    connection.execute(
+        _SAVE,
+        {
+            "id": run.id,
+            "step": run.step,
+            "position": run.position,
+            "batch_limit": run.batch_limit,
+            "counts": json.dumps(run.counts),
+        },
+    )
 
 
-def release(connection: Connection, run: Run, error_code: str | None = None,
-            error: str | None = None) -> None:
-    connection.execute(_RELEASE, {"id": run.id, "failures": run.failures,
-                                  "error_code": error_code, "error": error})
+def release(
+    connection: Connection, run: Run, error_code: str | None = None, error: str | None = None
+) -> None:
+    connection.execute(
+        _RELEASE, {"id": run.id, "failures": run.failures, "error_code": error_code, "error": error}
+    )
 
 
-def close(connection: Connection, run: Run, status: str, *, results: object = (),
-          report: object = None, error_code: str | None = None, error: str | None = None) -> None:
-    connection.execute(_CLOSE, {
-        "id": run.id, "status": status, "counts": json.dumps(run.counts),
-        "results": json.dumps(list(results) if isinstance(results, tuple | list) else []),
-        "report": None if report is None else json.dumps(report), "failures": run.failures,
-        "error_code": error_code, "error": error,
-    })
+def close(
+    connection: Connection,
+    run: Run,
+    status: str,
+    *,
+    results: object = (),
+    report: object = None,
+    error_code: str | None = None,
+    error: str | None = None,
+) -> None:
+    connection.execute(
+        _CLOSE,
+        {
+            "id": run.id,
+            "status": status,
+            "counts": json.dumps(run.counts),
+            "results": json.dumps(list(results) if isinstance(results, tuple | list) else []),
+            "report": None if report is None else json.dumps(report),
+            "failures": run.failures,
+            "error_code": error_code,
+            "error": error,
+        },
+    )
     connection.execute(text("DELETE FROM ponctuel.run_items WHERE run_id = :id"), {"id": run.id})
+
+
+def forget(connection: Connection, run: Run) -> None:
+    """Deletes the row of a run that found nothing to do."""
+    connection.execute(text("DELETE FROM ponctuel.runs WHERE id = :id"), {"id": run.id})
 
 
 def record_errors(connection: Connection, run: Run, errors: list[ItemError]) -> None:
     if errors:
-        connection.execute(_ERRORS, {
-            "run_id": run.id, "step": run.step or "",
-            "errors": json.dumps([vars(error) for error in errors]),
-        })
+        connection.execute(
+            _ERRORS,
+            {
+                "run_id": run.id,
+                "step": run.step or "",
+                "errors": json.dumps([vars(error) for error in errors]),
+            },
+        )
 
 
 def read(connection: Connection, run_id: UUID, *, errors: int = 100) -> dict[str, Any] | None:

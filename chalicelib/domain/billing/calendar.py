@@ -62,10 +62,10 @@ def is_business_day(day: date, subdivision: str | None) -> bool:
 
 @lru_cache(maxsize=64)
 def _holidays(year: int, subdivision: str | None) -> frozenset[date]:
-    from holidays.countries import FR
+    from holidays.countries.france import France
 
-    known = subdivision if subdivision in FR.subdivisions else None
-    return frozenset(FR(subdiv=known, years=year).keys())
+    known = subdivision if subdivision in France.subdivisions else None
+    return frozenset(France(subdiv=known, years=year))  # type: ignore[no-untyped-call]  # untyped library
 
 
 _BUSINESSES = text("""
@@ -85,8 +85,8 @@ def prepare(run: Run, connection: Connection) -> Prepared:
 def calendar_at(
     connection: Connection, now: datetime, *, zone_name: str | None = None, everyone: bool = False
 ) -> Prepared:
-    """`{"calendar": JSON, "late_after": interval}`. A business whose zone or window is unusable is
-    left out of the calendar and reported. `everyone`: also those that have no relances (explain)."""
+    """`{"calendar": JSON}`. A business whose zone or window is unusable is left out of the calendar
+    and reported. `everyone`: also those that have no relances (explain)."""
     rows, errors = [], []
     openings: dict[object, datetime | None] = {}
     found = connection.execute(_BUSINESSES, {"zone": zone_name, "everyone": everyone})

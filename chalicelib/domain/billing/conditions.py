@@ -24,7 +24,9 @@ LEFT_OUT = (
         "relances automatiques désactivées dans les paramètres de facturation",
         "followups_enabled IS NOT TRUE",
     ),
-    Condition("bad_zone", "fuseau horaire ou plage d'envoi de l'entreprise invalide", "today IS NULL"),
+    Condition(
+        "bad_zone", "fuseau horaire ou plage d'envoi de l'entreprise invalide", "today IS NULL"
+    ),
     Condition("not_open", "document soldé, annulé, accepté, refusé ou non envoyé", "NOT open"),
     Condition("auto_disabled", "auto_enabled est faux sur ce document", "auto_enabled IS NOT TRUE"),
     Condition("no_customer", "client introuvable", "customer_name IS NULL"),

@@ -94,9 +94,7 @@ def _totals(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     totals: dict[str, Decimal] = {}
     for row in rows:
         totals[row["currency"]] = totals.get(row["currency"], Decimal(0)) + row["remaining"]
-    return [
-        {"currency": currency, "amount": str(amount)} for currency, amount in totals.items()
-    ]
+    return [{"currency": currency, "amount": str(amount)} for currency, amount in totals.items()]
 
 
 def _iso(day: date | None) -> str | None:

@@ -1,6 +1,7 @@
 """Businesses, customers, invoices and quotes, for those who keep them in Ponctuel's own tables.
 
-Whoever has them elsewhere does not run this branch, and creates views of the same names and columns.
+Whoever has them elsewhere does not run this branch, and creates views of the same names
+and columns.
 """
 
 from __future__ import annotations

@@ -1,0 +1,41 @@
+"""The messages to the operator of a deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from chalicelib.outbox.kinds import Claimed, Kind, Send, Verdict, register
+
+RUN_ALERT = "operations.run_alert"
+
+
+def still_wanted(
+    _connection: Connection, messages: Sequence[Claimed], _now: datetime
+) -> Mapping[int, Verdict]:
+    """An alert is always wanted; its title is the job's of today."""
+    from chalicelib.jobs import title_of
+
+    return {
+        message.id: Send(
+            content={**message.content, "job_title": title_of(str(message.content["job"]))},
+            recipients=message.recipient or "",
+            sender_name="Ponctuel",
+        )
+        for message in messages
+    }
+
+
+register(
+    Kind(
+        name=RUN_ALERT,
+        title="Alerte à l'exploitant",
+        template="operator_alert",
+        guard=still_wanted,
+        late_after=timedelta(days=2),
+        uncertain="resend_once",
+        operational=True,
+    )
+)

@@ -1,0 +1,126 @@
+"""One invocation of a job, put together: settings, database, delivery, alert, trigger.
+
+This is the scheduled door. `scheduled` is the whole body of every job's handler; it raises only
+when the ledger cannot be written, so that Lambda's own retries help and never hurt.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine
+
+from chalicelib import logs
+from chalicelib.db.engine import make_engine
+from chalicelib.errors import SchemaOutdated
+from chalicelib.runner.deadline import Deadline
+from chalicelib.runner.engine import Delivery
+from chalicelib.runner.events import parse
+from chalicelib.runner.job import Job, Run
+from chalicelib.runner.triggers import trigger
+from chalicelib.runner.work import Bench, rehearse, work
+from chalicelib.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from chalicelib.outbox.deliver import Outbox
+
+
+def scheduled(job: Job, event: Any) -> dict[str, Any]:
+    """Body of a scheduled handler. `event` is Chalice's CloudWatchEvent, Lambda's context in it."""
+    call = parse(event.to_dict())
+    if call is None:
+        logs.error("event_not_ours", job=job.name)
+        return {"job": job.name, "status": "ignored"}
+    deadline = Deadline.of_lambda(event.context)
+    with bench_for(job, holder=_holder(event.context)) as bench:
+        try:
+            if call.run_id is not None and rehearse(job, call.run_id, bench) != "lost":
+                return {"job": job.name, "status": "dry_run"}
+            results = work(
+                job, bench, deadline, door=call.door, operator=call.door in ("http", "cli")
+            )
+        except SchemaOutdated as error:
+            # Nothing of the state was touched: the run waits for `migrate`.
+            logs.error("schema_outdated", job=job.name, error=error)
+            return {"job": job.name, "status": "schema_outdated"}
+    return {"job": job.name, "status": [result.status for result in results]}
+
+
+@contextmanager
+def bench_for(job: Job, *, holder: str, application: str | None = None) -> Iterator[Bench]:
+    """Everything a run of the job needs. Connections are closed at the end: a daily job would
+    otherwise leave one idle on the server for hours."""
+    current = settings()
+    engine = engine_from(current, application or job.name)
+    bench = Bench(
+        engine=engine,
+        settings=current,
+        trigger=trigger(),
+        holder=holder,
+        delivery=_delivery(job, engine, current),
+        alert=_alert,
+    )
+    try:
+        yield bench
+    finally:
+        engine.dispose()
+        logs.flush_metrics()
+
+
+def engine_from(current: Settings, application: str) -> Engine:
+    return make_engine(
+        current.database_url.url,
+        application=application,
+        ca=current.database_ca,
+        check_hostname=current.database_url.check_hostname,
+        startup_parameters=current.database_startup_parameters,
+    )
+
+
+def open_outbox(engine: Engine, current: Settings) -> Outbox:
+    """The outbox on this stage's mail server and document store."""
+    from chalicelib.outbox.deliver import Outbox
+    from chalicelib.providers.mail import open_mail
+    from chalicelib.providers.storage import open_storage
+
+    return Outbox(
+        engine=engine,
+        open_mail=open_mail(current.mail_url.url if current.mail_url else ""),
+        storage=open_storage(current.storage_url.url) if current.storage_url else None,
+        concurrency=current.sending_concurrency,
+    )
+
+
+def _delivery(job: Job, engine: Engine, current: Settings) -> Delivery:
+    """Sends what a run planned, for as long as somebody could be waiting for it; or everything
+    that is due, until the deadline."""
+
+    def send(run: Run, deadline: Deadline) -> Mapping[str, int]:
+        from chalicelib.outbox.deliver import deliver
+
+        if current.mail_url is None:
+            logs.error("mail_not_configured", run_id=str(run.id))
+            return {}
+        outbox = open_outbox(engine, current)
+        if job.delivers == "all":
+            return deliver(outbox, deadline)
+        budget = Deadline.after(current.wait_seconds, reserve=0)
+        return deliver(outbox, deadline, run_id=run.id, budget=budget)
+
+    return send
+
+
+def _alert(connection: Connection, run: Run, status: str, sentence: str) -> None:
+    logs.error("run_alert", job=run.job, run_id=str(run.id), status=status)
+    from chalicelib.domain.operations.alerts import plan_run_alert
+
+    plan_run_alert(connection, run, status, sentence)
+
+
+def _holder(context: Any) -> str:
+    request = getattr(context, "aws_request_id", None)
+    return str(request) if request else f"{socket.gethostname()}:{os.getpid()}"

@@ -1,0 +1,154 @@
+"""What every door does with a job: take what is due, execute it, go on while there is more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Engine, text
+
+from chalicelib import logs
+from chalicelib.db.engine import transaction
+from chalicelib.errors import DatabaseUnavailable, LeaseLost, SettingsError
+from chalicelib.runner import dry_run, ledger
+from chalicelib.runner.acquire import Idle, acquire
+from chalicelib.runner.deadline import Deadline
+from chalicelib.runner.engine import Alert, Delivery, Work, described, execute
+from chalicelib.runner.job import BUSINESS_ZONE, Job, Run
+from chalicelib.runner.triggers import Trigger
+from chalicelib.settings import Settings
+
+# Invocations that wake each other in a row; after them the ticks go on alone.
+MAX_HOPS = 8
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was done in a zone: a run and the status it was left in, or why there was none."""
+
+    zone: str
+    status: str
+    run_id: UUID | None = None
+
+
+@dataclass
+class Bench:
+    """The parts that a door puts together once (see `invocation`)."""
+
+    engine: Engine
+    settings: Settings
+    trigger: Trigger
+    holder: str
+    delivery: Delivery | None = None
+    alert: Alert | None = None
+
+
+def zones(job: Job, bench: Bench) -> list[str]:
+    """The zones in which the job's slots are computed now."""
+    chosen = job.zone_on(bench.settings)
+    if chosen != BUSINESS_ZONE:
+        return [chosen]
+    with transaction(bench.engine) as connection:
+        found = connection.execute(
+            text("SELECT DISTINCT zone FROM ponctuel.businesses WHERE active ORDER BY zone")
+        )
+        return [row[0] for row in found if row[0]]
+
+
+def work(
+    job: Job,
+    bench: Bench,
+    deadline: Deadline,
+    *,
+    door: str = "schedule",
+    only: str | None = None,
+    operator: bool = False,
+) -> list[Result]:
+    """Takes up everything due for the job, in all of its zones or in `only` one. Raises
+    `DatabaseUnavailable` and `SchemaOutdated` when the ledger itself cannot be written."""
+    results: list[Result] = []
+    for zone in [only] if only else zones(job, bench):
+        try:
+            results += _zone(job, zone, bench, deadline, door, operator)
+        except SettingsError as error:
+            # One business's unusable zone must not stop the others.
+            logs.error("zone_unusable", job=job.name, error=error)
+            results.append(Result(zone, "unusable_zone"))
+    return results
+
+
+def _zone(
+    job: Job, zone: str, bench: Bench, deadline: Deadline, door: str, operator: bool
+) -> list[Result]:
+    schedule = job.schedule_in(zone, bench.settings)
+    per_business = job.zone_on(bench.settings) == BUSINESS_ZONE
+    results: list[Result] = []
+    while True:
+        if deadline.near():
+            bench.trigger.wake(job.name, "continuation", None)
+            return results
+        with transaction(bench.engine) as connection:
+            run = acquire(
+                connection,
+                job,
+                zone,
+                schedule,
+                holder=bench.holder,
+                door=door,
+                resume_paused=operator,
+                hop=door == "continuation",
+            )
+        if isinstance(run, Idle):
+            return results or [Result(zone, run.why)]
+        run.businesses_in = zone if per_business else None
+        status = _execute(job, run, bench, deadline)
+        results.append(Result(zone, status, run.id))
+        if status == "continued" and not run.failures and run.hops < MAX_HOPS:
+            bench.trigger.wake(job.name, "continuation", run.id)
+        if status in ("continued", "lost"):
+            return results
+
+
+def _execute(job: Job, run: Run, bench: Bench, deadline: Deadline) -> str:
+    with logs.bind(job=job.name, run_id=str(run.id)):
+        try:
+            return execute(Work(job, bench.engine, deadline, bench.delivery, bench.alert), run)
+        except LeaseLost:
+            logs.warning("lease_lost")
+            return "lost"
+
+
+def rehearse(job: Job, run_id: UUID, bench: Bench) -> str:
+    """Executes a queued dry run; its only writes are to its own row. Returns its status, or
+    `lost` when another process has taken it."""
+    with transaction(bench.engine) as connection:
+        row = (
+            connection.execute(
+                text(
+                    "UPDATE ponctuel.runs SET status = 'running', started_at = ponctuel.clock() "
+                    "WHERE id = :id AND dry_run AND status = 'queued' "
+                    "RETURNING *, coalesce(as_of, ponctuel.clock()) AS chosen"
+                ),
+                {"id": run_id},
+            )
+            .mappings()
+            .first()
+        )
+    if row is None:
+        return "lost"
+    run = ledger.as_run(dict(row) | {"now_at": row["chosen"]})
+    run.businesses_in = run.zone if job.zone_on(bench.settings) == BUSINESS_ZONE else None
+    try:
+        report = dry_run.preview(bench.engine, job, run)
+    except DatabaseUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - the runner is where every failure is recorded
+        logs.error("dry_run_failed", job=job.name, run_id=str(run_id), error=error)
+        code, message = described(error)
+        with transaction(bench.engine) as connection:
+            ledger.close(connection, run, "failed", error_code=code, error=message)
+        return "failed"
+    run.counts = {name: len(rows) for name, rows in report.items()}
+    with transaction(bench.engine) as connection:
+        ledger.close(connection, run, "succeeded", report=report)
+    return "succeeded"
