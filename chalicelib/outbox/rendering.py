@@ -1,0 +1,258 @@
+"""Turns a message's template and content into its subject, its text and its HTML.
+
+A template is a folder of `templates/mail/`: `subject.txt`, `body.txt`, `body.html`, and a
+`sample.json` that shows the content it takes. Wording is written once, in `*.jinja` files which
+both bodies import: whether a value is escaped depends on the part rendered, not on the file.
+
+- Content is data, often typed by strangers. It is never compiled, always bounded, put on one line
+  and freed of control and direction characters, and escaped in HTML.
+- A variable that is absent, null, blank or an empty list has no value. Templates ask for optional
+  ones with `is defined`; any other use of one raises MissingVariable.
+- Wording is typed on a plain keyboard; `formats.typographie` sets its spaces and apostrophes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from chalicelib import errors
+from chalicelib.outbox import formats
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES: Final = Path(__file__).resolve().parent.parent / "templates"
+MAX_SUBJECT: Final = 150  # characters; clients show fewer, servers accept more
+MAX_STRING: Final = 200  # characters kept of any one string of the content
+TEXT_WIDTH: Final = 72  # columns of the text part
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The parts of one e-mail. `subject` is one line without control characters."""
+
+    subject: str
+    text: str
+    html: str
+
+
+def render(template: str, content: Mapping[str, object]) -> Rendered:
+    """Renders `templates/mail/<template>/` with `content` (JSON values, dates and Decimals).
+
+    Raises MissingVariable, which names the variable and never its value, when one that the template
+    needs has no value or cannot be read as what it should be; NotFound for an unknown template.
+    """
+    import jinja2
+
+    variables = _Section("", content)
+    try:
+        subject = _part(f"{template}/subject.txt", variables)
+        text = _part(f"{template}/body.txt", variables)
+        html = _part(f"{template}/body.html", variables)
+    except jinja2.TemplateNotFound as error:
+        raise errors.NotFound(
+            f"Le modèle de message « {error.name} » n’existe pas : vérifiez le nom du modèle et le "
+            "ton demandé.",
+            code="unknown_template",
+        ) from error
+    except jinja2.UndefinedError as error:
+        raise errors.MissingVariable(
+            f"Le message « {template} » a besoin de « {error.message} », qui n’a pas de valeur : "
+            "complétez cette information, puis relancez l’envoi."
+        ) from error
+    except ValueError as error:
+        raise errors.MissingVariable(
+            f"Le message « {template} » contient une valeur illisible ({error}) : corrigez-la, "
+            "puis relancez l’envoi.",
+            code="unreadable_variable",
+        ) from error
+    return Rendered(
+        subject=shorten(re.sub("[ \n]+", " ", subject).strip(), MAX_SUBJECT),
+        text=_without_gaps(text),
+        html=html.strip(),
+    )
+
+
+def sample(template: str) -> dict[str, Any]:
+    """The sample content of a template, for previews and tests."""
+    content: dict[str, Any] = json.loads(
+        (TEMPLATES / "mail" / template / "sample.json").read_text(encoding="utf-8")
+    )
+    return content
+
+
+def clean(text: str) -> str:
+    """`text` on one line, without control, direction or invisible characters.
+
+    A line break after a word becomes a comma, so that an address stays readable. No-break spaces
+    are kept; the other spaces are one each.
+    """
+    text = re.sub(r"(?<=[\w)])[ \t]*[\r\n\v\f\x85\u2028\u2029]+\s*", ", ", text)
+    spaced = "".join(_printable(character) for character in text)
+    return re.sub(" +", " ", spaced).strip()
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters, cut between two words where there are some, and « … »."""
+    if len(text) <= limit:
+        return text
+    kept = text[: limit - 1]
+    if text[limit - 1] != " ":
+        kept = kept.rpartition(" ")[0] or kept
+    return f"{kept.rstrip(' ,;:')}…"
+
+
+def _part(name: str, variables: Mapping[str, object]) -> str:
+    return _environment(html=name.endswith(".html")).get_template(f"mail/{name}").render(variables)
+
+
+def _printable(character: str) -> str:
+    if character in (formats.NO_BREAK, formats.NARROW_NO_BREAK):
+        return character
+    category = unicodedata.category(character)
+    if category in ("Cc", "Zs", "Zl", "Zp"):
+        return " "
+    # Cf: direction overrides, zero-width and tag characters. Cs: halves of characters.
+    return "" if category in ("Cf", "Cs") else character
+
+
+def _without_gaps(text: str) -> str:
+    lines = "\n".join(line.rstrip(" ") for line in text.splitlines())
+    return re.sub(r"\n{3,}", "\n\n", lines).strip("\n") + "\n"
+
+
+class _Section(dict[str, object]):
+    """An object of the content, without its empty values; it knows its path, for messages."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str, values: Mapping[str, object]) -> None:
+        self._path = path
+        prepared = ((str(key), _prepared(value, f"{path}{key}")) for key, value in values.items())
+        super().__init__((key, value) for key, value in prepared if value is not None)
+
+
+def _prepared(value: object, path: str) -> object:
+    """`value` as a template may see it; None when it has no value."""
+    match value:
+        case Mapping():
+            return _Section(f"{path}.", value)
+        case list() | tuple():
+            return list(_items(value, path)) or None
+        case str():
+            return shorten(clean(value), MAX_STRING) or None
+        case None | bool() | int() | float() | Decimal() | date():
+            return value
+        case _:
+            raise TypeError(f"{path}: a {type(value).__name__} is not a template's content")
+
+
+def _items(values: list[Any] | tuple[Any, ...], path: str) -> Iterator[object]:
+    for position, value in enumerate(values):
+        item = _prepared(value, f"{path}[{position}]")
+        if item is None:
+            raise errors.MissingVariable(
+                f"« {path}[{position}] » n’a pas de valeur : complétez cette information, puis "
+                "relancez l’envoi."
+            )
+        yield item
+
+
+@lru_cache(maxsize=2)
+def _environment(*, html: bool) -> Environment:
+    """One environment for each part: everything rendered for HTML is escaped, whatever the file."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
+    from jinja2.ext import Extension
+    from jinja2.lexer import Token, TokenStream
+    from markupsafe import Markup
+
+    class Missing(StrictUndefined):
+        @property
+        def _undefined_message(self) -> str:
+            return f"{getattr(self._undefined_obj, '_path', '')}{self._undefined_name}"
+
+    class FrenchTypography(Extension):
+        def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
+            for token in stream:
+                wording = token.type == "data"
+                yield token._replace(value=formats.typographie(token.value)) if wording else token
+
+    def strict(function: Callable[..., object]) -> Callable[..., object]:
+        @wraps(function)
+        def with_values(*values: object) -> object:
+            for value in values:
+                if isinstance(value, Undefined):
+                    str(value)  # raises, with the variable's name
+            return function(*values)
+
+        return with_values
+
+    def strong(value: object) -> str:
+        return Markup("<strong>{}</strong>").format(value) if html else str(value)
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=html,  # noqa: S701 - the other parts are plain text
+        undefined=Missing,
+        extensions=[FrenchTypography],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for function in (
+        formats.montant, formats.taux, formats.nombre, formats.en_lettres, formats.jours,
+        formats.date_jour, formats.date_longue, formats.date_courte, formats.date_heure,
+        formats.dans_jours, formats.iban, formats.siret, shorten, _minus, _summed, _moment,
+        _wrapped, _joined, strong,
+    ):  # fmt: skip
+        environment.filters[function.__name__.lstrip("_")] = strict(function)
+    environment.tests["web_address"] = lambda value: bool(re.match("https?://", str(value)))
+    return environment
+
+
+def _minus(amount: str | Decimal, taken: str | Decimal) -> Decimal:
+    return formats.decimal(amount) - formats.decimal(taken)
+
+
+def _summed(documents: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """What remains of `documents`, by currency, in the form of the content's `totals`."""
+    sums: dict[str, Decimal] = {}
+    for document in documents:
+        currency = document["currency"]
+        sums[currency] = sums.get(currency, Decimal(0)) + formats.decimal(document["remaining"])
+    return [{"currency": currency, "amount": amount} for currency, amount in sums.items()]
+
+
+def _moment(instant: str) -> str:
+    """The date and time, or the words as they are: an alert goes out whatever its date."""
+    try:
+        return formats.date_heure(instant)
+    except ValueError:
+        return instant
+
+
+def _joined(text: str) -> str:
+    """`text` that stays on one line, a telephone number for one."""
+    return text.replace(" ", formats.NO_BREAK)
+
+
+def _wrapped(text: str, indent: str = "", hanging: str = "") -> str:
+    """A paragraph of the text part, broken at plain spaces only; `hanging` is added to `indent`
+    from the second line on."""
+    return textwrap.fill(
+        re.sub("[ \n]+", " ", text).strip(" "),
+        TEXT_WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
