@@ -23,7 +23,7 @@ SENSITIVE_NAME = re.compile(r"authorization|body|passw|phone|recipient|secret|to
 PATTERNS = (
     (re.compile(r"(bearer\s+|secret=)[^\s&\"']+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"://[^\s/@]{1,256}@"), f"://{MASK}@"),
-    (re.compile(r"[^\s@<>\"',;:()]{1,64}@[^\s@<>\"',;:()]+\.\w{2,}"), MASK),
+    (re.compile(r"[^\s/@<>\"',;:()]{1,64}@[^\s/@<>\"',;:()]+\.\w{2,}"), MASK),
     (re.compile(r"(?<!\w)\+\d{8,15}(?!\d)"), MASK),
 )
 # Codes are short identifiers; anything else could be a sentence about somebody.

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 if TYPE_CHECKING:
     from chalicelib.providers.mail.port import Address
@@ -30,16 +30,10 @@ class UnusableError(ValueError):
 
 @dataclass(frozen=True)
 class ServiceUrl:
-    """Where a service is. Parts are decoded; `url` is the text as it was set."""
+    """Where a service is, for `open_mail` and `open_storage`, which take the address apart."""
 
     scheme: str
     url: str = field(repr=False)
-    host: str = field(default="", repr=False)
-    port: int | None = None
-    username: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
-    path: str = ""
-    options: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -148,23 +142,22 @@ def public_url(text: str) -> str:
 
 
 def mail_url(text: str) -> ServiceUrl:
-    address = _service(text)
+    parts = split_url(text)
     expected = "attendu : smtp://…, smtps://utilisateur:motdepasse@serveur:port ou ses://région"
-    if address.scheme == "ses":
-        if not AWS_REGION.fullmatch(address.host) or address.username or address.port:
+    if parts.scheme == "ses":
+        if not AWS_REGION.fullmatch(parts.netloc):
             raise UnusableError(f"{expected} (par exemple ses://eu-west-3)")
-    elif address.scheme not in {"smtp", "smtps"} or not address.host or address.path.strip("/"):
+    elif parts.scheme not in {"smtp", "smtps"} or not parts.hostname or parts.path.strip("/"):
         raise UnusableError(expected)
-    return address
+    return ServiceUrl(parts.scheme, text)
 
 
 def storage_url(text: str) -> ServiceUrl:
-    address = _service(text)
-    local = address.scheme == "file" and not address.host and len(address.path) > 1
-    bucket = address.scheme == "s3" and bool(address.host)
-    if not (local or bucket):
-        raise UnusableError("attendu : file:///dossier (trois barres) ou s3://seau/préfixe")
-    return address
+    parts = split_url(text)
+    local = parts.scheme == "file" and not parts.netloc and bool(parts.path.strip("/"))
+    if not local and not (parts.scheme == "s3" and parts.hostname):
+        raise UnusableError("attendu : file:///dossier (trois barres) ou s3://compartiment/préfixe")
+    return ServiceUrl(parts.scheme, text)
 
 
 def schedule(text: str) -> str:
@@ -198,17 +191,3 @@ def split_url(text: str) -> SplitResult:
     if parts.fragment or not text.isprintable() or " " in text:
         raise UnusableError("adresse illisible : # s'écrit %23 et l'espace %20")
     return parts
-
-
-def _service(text: str) -> ServiceUrl:
-    parts = split_url(text)
-    return ServiceUrl(
-        scheme=parts.scheme,
-        url=text,
-        host=parts.hostname or "",
-        port=parts.port,
-        username=unquote(parts.username or ""),
-        password=unquote(parts.password or ""),
-        path=unquote(parts.path),
-        options=dict(parse_qsl(parts.query, keep_blank_values=True)),
-    )

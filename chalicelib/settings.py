@@ -108,7 +108,7 @@ class Settings:
         example="essai@example.fr, *@example.com")
     storage_url: Setting[ServiceUrl | None] = Setting(
         "STORAGE_URL", parse.storage_url, None,
-        meaning="documents à joindre : file:///dossier ou s3://seau/préfixe",
+        meaning="documents à joindre : file:///dossier ou s3://compartiment/préfixe",
         example="s3://example-documents/factures")
     public_url: Setting[str | None] = Setting(
         "PUBLIC_URL", parse.public_url, None,
