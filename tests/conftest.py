@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests import database as databases
+from tests.harness import Deployment, deployed
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,3 +34,12 @@ def database(database_server: databases.Server) -> Iterator[databases.Database]:
     """A migrated, empty database, dropped after the test."""
     with database_server.database() as database:
         yield database
+
+
+@pytest.fixture
+def deployment(
+    database: databases.Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Deployment]:
+    """A whole deployment on this test's database, with a real SMTP server."""
+    with deployed(database, tmp_path, monkeypatch) as deployment:
+        yield deployment

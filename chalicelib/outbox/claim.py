@@ -20,7 +20,7 @@ from chalicelib.outbox.kinds import Claimed
 from chalicelib.outbox.plan import ALLOWED, allow_list
 
 # Holds that lift by themselves: the message is looked at again once `not_before` has passed.
-RETRIED_HOLDS = ("window", "attachment", "variable", "sender", "template")
+RETRIED_HOLDS = ("window", "attachment", "variable", "sender", "template", "guard")
 # A message whose claimers died that often is claimed alone, then set aside.
 SUSPECT_CLAIMS = 2
 QUARANTINE_CLAIMS = 4

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from chalicelib import logs
+from chalicelib.db.sqlstate import database_error
 from chalicelib.errors import AttachmentUnavailable, MissingVariable, ProviderError
 from chalicelib.outbox import claim
 from chalicelib.outbox.claim import News
@@ -86,7 +87,15 @@ def _ask(
         by_guard.setdefault(load(message.kind).guard, []).append(message)
     verdicts: dict[int, Verdict] = {}
     for guard, asked in by_guard.items():
-        verdicts.update(guard(connection, asked, clock))
+        try:
+            with connection.begin_nested():
+                verdicts.update(guard(connection, asked, clock))
+        except Exception as error:  # isolation: one guard, not the other kinds
+            if database_error(error) is not None:
+                raise
+            logs.error("guard_failed", kind=asked[0].kind, messages=len(asked), error=error)
+            again = Hold("guard", clock + LOOK_AGAIN)
+            verdicts.update((message.id, again) for message in asked)
     return verdicts
 
 

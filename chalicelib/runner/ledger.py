@@ -63,6 +63,9 @@ _ERRORS = text("""
 INSERT INTO ponctuel.run_errors (run_id, at, step, business_id, item, code, error)
 SELECT :run_id, ponctuel.clock(), :step, e->>'business_id', e->>'item', e->>'code', e->>'error'
   FROM jsonb_array_elements(CAST(:errors AS jsonb)) e
+ WHERE NOT EXISTS (SELECT 1 FROM ponctuel.run_errors x
+                    WHERE x.run_id = :run_id AND x.business_id = e->>'business_id'
+                      AND x.item = e->>'item' AND x.code = e->>'code')
 """)
 
 _READ = text("""

@@ -9,10 +9,9 @@ https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cron-expressions.htm
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.runner.schedule import Schedule, time_zone
 
@@ -65,8 +64,7 @@ def eventbridge_rule(expression: str, zone: str, *, now: datetime | None = None)
     return rule if len(rule) <= MAX_RULE_LENGTH else _rule(minutes, hours, _EVERY_DAY)
 
 
-@dataclass(frozen=True, slots=True)
-class _SkippedHour:
+class _SkippedHour(NamedTuple):
     """Minutes that a clock jumps over, [first, end), counted from 0:00 of the local day on which
     it starts; `instant` is the change, counted from 0:00 UTC of that date."""
 
@@ -75,8 +73,7 @@ class _SkippedHour:
     instant: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Offsets:
+class _Offsets(NamedTuple):
     """UTC offsets in minutes, and the clock changes that skip more than the bound on lateness."""
 
     every: frozenset[int]

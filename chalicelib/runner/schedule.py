@@ -11,8 +11,9 @@ The semantics are those of Debian's cron, which `cronsim` follows (`man 8 cron`,
   `5L` (last Friday) and `5#2` (second Friday).
 
 `cronsim` only walks naive wall-clock times here, forwards and backwards; this module places them on
-the UTC line. On aware times `cronsim` 2.8 itself loses slots where the clock moves by half an hour,
-goes back in time from inside a repeated hour, and its two directions disagree.
+the UTC line. Given aware times, `cronsim` 2.8 misses slots after a change of half an hour, invents
+some after a change at midnight, answers with the past from inside a repeated hour, and backwards
+can disagree with itself or never end (`15 */2 * * 0`, Pacific/Chatham, 2 April 2039).
 
 Every public datetime is aware; results are in UTC. Nothing here reads the current time.
 """

@@ -88,7 +88,7 @@ SELECT l.level, l.tone, l.channel, l.attach_pdf, l.anchor, l.delay_days,
 """
 
 FACTS = f"""
-SELECT d.*, b.active, b.name AS business_name, b.sender_name, b.sender_email, b.reply_to, b.phone,
+SELECT d.*, COALESCE(d.policy, c.policy, 'standard') AS level_policy, b.active, b.name AS business_name, b.sender_name, b.sender_email, b.reply_to, b.phone,
        b.address, b.siret, b.iban, s.followups_enabled, s.group_by_customer, s.min_interval_days,
        s.tolerance, s.payments_synced_at, s.max_payment_age_hours, s.late_penalty_rate,
        c.name AS customer_name, c.customer_type, c.emails, c.auto_enabled AS customer_auto,
@@ -234,17 +234,17 @@ WITH wanted AS (
         quotes="WHERE (q.business_id, q.id) IN (SELECT business_id, subject FROM wanted "
         f"WHERE kind = '{QUOTE}')",
     )
-}
+},
+judged AS (SELECT f.*, {conditions.first_that_holds(at_send=True)} AS held_by FROM facts f)
 SELECT w.message_id, w.subject AS wanted_subject, w.kind AS wanted_kind, f.*,
        CASE WHEN f.id IS NULL THEN 'deleted' WHEN f.cycle <> w.cycle THEN 'reopened'
-            ELSE {conditions.first_that_holds(at_send=True)} END AS reason,
+            ELSE f.held_by END AS reason,
        g.level AS wanted_level, g.tone AS wanted_tone, g.attach_pdf AS wanted_pdf,
        g.anchor = 'due' AND g.delay_days < 0 AS before_due
   FROM wanted w
-  LEFT JOIN facts f ON f.business_id = w.business_id AND f.kind = w.kind AND f.id = w.subject
-  LEFT JOIN ponctuel.customers c ON c.business_id = f.business_id AND c.id = f.customer_id
+  LEFT JOIN judged f ON f.business_id = w.business_id AND f.kind = w.kind AND f.id = w.subject
   LEFT JOIN ponctuel.followup_levels g ON g.business_id = f.business_id
-        AND g.document = f.document AND g.policy = COALESCE(f.policy, c.policy, 'standard')
+        AND g.document = f.document AND g.policy = f.level_policy
         AND g.level = w.step::integer
  ORDER BY w.message_id, f.due_on, f.id
 """
