@@ -1,0 +1,259 @@
+"""E-mail through an SMTP server, with exact knowledge of the outcome.
+
+Until the server has asked for the content, nothing can have been accepted: every failure is a
+`ProviderError`. Once the first byte of the content may have left, only a complete answer counts,
+and its absence is `OutcomeUnknown`.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from dataclasses import dataclass, field
+from typing import Literal
+
+from chalicelib.errors import OutcomeUnknown, ProviderError, SettingsError
+from chalicelib.providers.mail.mime import Envelope, compose, envelope
+from chalicelib.providers.mail.port import Accepted, Mail
+from chalicelib.providers.mail.smtp_refusals import refusal, without_addresses
+from chalicelib.providers.mail.smtp_session import Deadline, Reply, SmtpSession
+
+_HOST = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}|[0-9A-Fa-f:.]+")
+_PARTING_TIMEOUT = 0.2  # seconds to read what a server said before it stopped taking the content
+_PROBE_TIMEOUT = 5  # seconds for a kept connection to show that it lives, before opening another
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_QUEUE_ID = re.compile(  # Postfix, Exim, Exchange, SES
+    r"queued as ([\w.-]+)|\bid=([\w.-]+)|InternalId=(\d+)|\bOk:? ([0-9a-f]{8,}-[0-9a-f-]+)$", re.I
+)
+
+
+@dataclass(frozen=True)
+class SmtpSettings:
+    """Where and how to send. Times are in seconds; `call_timeout` bounds a whole call of `send`
+    (name look-up apart), the others its phases. `ca_file` is a PEM file of authorities to trust
+    instead of the system's."""
+
+    host: str
+    port: int = 587
+    tls: Literal["starttls", "implicit", "none"] = "starttls"
+    username: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+    ca_file: str | None = None
+    connect_timeout: float = 10
+    command_timeout: float = 20
+    answer_timeout: float = 45
+    call_timeout: float = 60
+
+    def __post_init__(self) -> None:
+        if not _HOST.fullmatch(self.host) or not 0 < self.port < 65536:
+            raise SettingsError("Réglage d’e-mail : indiquez le nom du serveur SMTP et son port.")
+        if self.tls == "none" and self.password and self.host not in _LOOPBACK:
+            raise SettingsError(
+                "Réglage d’e-mail : un mot de passe ne part jamais sans chiffrement ; utilisez "
+                "tls=starttls ou smtps://."
+            )
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A transaction whose content the server is waiting for."""
+
+    session: SmtpSession
+    refused: tuple[str, ...]
+
+
+class SmtpProvider:
+    """Keeps its connection from one message to the next. One thread only."""
+
+    name = "smtp"
+
+    def __init__(self, settings: SmtpSettings) -> None:
+        self._settings = settings
+        self._session: SmtpSession | None = None
+        self.call_timeout = settings.call_timeout + _PARTING_TIMEOUT
+
+    def send(self, mail: Mail) -> Accepted:
+        """See `MailProvider.send`. It is accepted when at least one `to` recipient was: a copy to
+        the accountant alone is no message to the customer. The others are in
+        `refused_recipients`."""
+        people, content = envelope(mail), compose(mail)
+        deadline = Deadline(self._settings.call_timeout)
+        try:
+            opened = self._open_on_kept(people, len(content), deadline)
+            if opened is None:
+                self._session = self._connect(deadline)
+                opened = self._open(self._session, people, len(content), deadline, kept=False)
+        except OSError as error:
+            self._discard()
+            raise self._unreachable(error) from error
+        except ProviderError:
+            if self._session is not None and self._session.closing:
+                self._discard()
+            raise
+        return self._transmit(opened, content, deadline)
+
+    def close(self) -> None:
+        if self._session is not None:
+            try:
+                self._session.command("QUIT", Deadline(1))
+            except OSError:
+                pass  # it was lost already, and there is nothing left to lose
+            finally:
+                self._discard()
+
+    def _discard(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _open_on_kept(self, people: Envelope, size: int, deadline: Deadline) -> _Opened | None:
+        """On the kept connection; None if there is none, or if it turns out to be lost: servers
+        close idle connections, and nothing has been sent yet."""
+        if self._session is None:
+            return None
+        try:
+            probe = deadline.at_most(min(_PROBE_TIMEOUT, self._settings.command_timeout))
+            reset = self._session.command("RSET", probe)
+            if reset.code == 250:
+                return self._open(self._session, people, size, deadline, kept=True)
+        except OSError:
+            pass
+        self._discard()
+        return None
+
+    def _connect(self, deadline: Deadline) -> SmtpSession:
+        settings = self._settings
+        phase = deadline.at_most(settings.connect_timeout)
+        session = SmtpSession.connect(settings.host, settings.port, phase)
+        try:
+            if settings.tls == "implicit":
+                session.encrypt(self._context(), settings.host, phase)
+            self._expect("greeting", 220, session, session.reply(self._command(deadline)))
+            self._expect("greeting", 250, session, session.hello(self._command(deadline)))
+            if settings.tls == "starttls":
+                if "STARTTLS" not in session.extensions:
+                    raise _configuration("Le serveur d’e-mail n’offre pas STARTTLS.")
+                reply = session.command("STARTTLS", self._command(deadline))
+                self._expect("greeting", 220, session, reply)
+                session.encrypt(self._context(), settings.host, self._command(deadline))
+                self._expect("greeting", 250, session, session.hello(self._command(deadline)))
+            if settings.username:
+                verdict = session.login(
+                    settings.username, settings.password, self._command(deadline)
+                )
+                if verdict is None:
+                    raise _configuration("Le serveur d’e-mail ne propose ni PLAIN ni LOGIN.")
+                self._expect("login", 235, session, verdict)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _open(
+        self, session: SmtpSession, people: Envelope, size: int, deadline: Deadline, *, kept: bool
+    ) -> _Opened:
+        """MAIL, RCPT and DATA, up to and including the answer to DATA."""
+        announced = ""
+        if "SIZE" in session.extensions:
+            announced = f" SIZE={size}"
+            limit = session.extensions["SIZE"]
+            if limit.isdigit() and 0 < int(limit) < size:
+                message = f"Le message dépasse les {limit} octets que le serveur accepte."
+                raise ProviderError("smtp", message, permanent=True, code="too_large")
+        reply = session.command(f"MAIL FROM:<{people.sender}>{announced}", self._command(deadline))
+        if kept and session.closing:
+            raise ConnectionError("the server takes no more messages on this connection")
+        self._expect("sender", 250, session, reply)
+        refusals: dict[str, ProviderError] = {}
+        for recipient in (*people.to, *people.cc):
+            reply = session.command(f"RCPT TO:<{recipient}>", self._command(deadline))
+            if reply.code not in (250, 251, 252):
+                refusals[recipient] = refusal("recipient", reply, encrypted=session.encrypted)
+                if session.closing:
+                    raise refusals[recipient]
+        if all(recipient in refusals for recipient in people.to):
+            errors = [refusals[recipient] for recipient in people.to]
+            raise min(errors, key=lambda error: error.permanent)  # one that may pass, if any
+        reply = session.command("DATA", self._command(deadline))
+        self._expect("content", 354, session, reply)
+        session.expect_silence()
+        return _Opened(session, tuple(refusals))
+
+    def _transmit(self, opened: _Opened, content: bytes, deadline: Deadline) -> Accepted:
+        session = opened.session
+        sent = False
+        try:
+            session.send_content(content, deadline)
+            sent = True
+            reply = session.reply(deadline.at_most(self._settings.answer_timeout))
+        except OSError as error:
+            # A server that hangs up on the content may have said why; that is an answer too.
+            parting = None if sent else _parting_reply(session)
+            self._discard()
+            if parting is None:
+                raise _unknown() from error
+            reply = parting
+        if 200 <= reply.code < 300 and sent:
+            return Accepted(_provider_id(reply), opened.refused)
+        if reply.code < 400:
+            self._discard()
+            raise _unknown()
+        if session.closing:
+            self._discard()
+        raise refusal("content", reply, encrypted=session.encrypted)
+
+    def _command(self, deadline: Deadline) -> Deadline:
+        return deadline.at_most(self._settings.command_timeout)
+
+    def _context(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=self._settings.ca_file)
+        except OSError as error:
+            raise _configuration("Le fichier des autorités de confiance est illisible.") from error
+
+    @staticmethod
+    def _expect(
+        stage: Literal["greeting", "login", "sender", "content"],
+        code: int,
+        session: SmtpSession,
+        reply: Reply,
+    ) -> None:
+        if reply.code == code:
+            return
+        if reply.code < 400:
+            raise ConnectionError("the server is out of step")
+        raise refusal(stage, reply, encrypted=session.encrypted)
+
+    def _unreachable(self, error: OSError) -> ProviderError:
+        where = f"{self._settings.host}:{self._settings.port}"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return _configuration(f"Le certificat du serveur d’e-mail {where} n’est pas reconnu.")
+        if isinstance(error, TimeoutError):
+            message = f"Le serveur d’e-mail {where} ne répond pas : rien n’a été envoyé."
+            return ProviderError("smtp", message, permanent=False, code="timeout")
+        message = f"Le serveur d’e-mail {where} est injoignable : rien n’a été envoyé."
+        return ProviderError("smtp", message, permanent=False, code="connection")
+
+
+def _parting_reply(session: SmtpSession) -> Reply | None:
+    try:
+        return session.reply(Deadline(_PARTING_TIMEOUT))
+    except OSError:
+        return None
+
+
+def _provider_id(reply: Reply) -> str:
+    found = _QUEUE_ID.search(reply.text)
+    return next(filter(None, found.groups())) if found else without_addresses(reply.text)
+
+
+def _configuration(message: str) -> ProviderError:
+    advice = f"{message} Vérifiez les réglages d’e-mail."
+    return ProviderError("smtp", advice, permanent=False, code="configuration")
+
+
+def _unknown() -> OutcomeUnknown:
+    return OutcomeUnknown(
+        "smtp",
+        "La réponse du serveur d’e-mail s’est perdue : le message est peut-être parti.",
+    )

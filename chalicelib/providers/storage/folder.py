@@ -1,0 +1,78 @@
+"""Documents in a folder of this machine."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from chalicelib.errors import AttachmentUnavailable, ProviderError
+from chalicelib.providers.storage.keys import checked, missing, too_large
+
+_NO_SUCH_DOCUMENT = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}
+)
+
+
+class FolderStorage:
+    """Everything stays below `root`, symbolic links included. `root` has to exist: a volume that is
+    not mounted is a store that cannot be reached, not a store without documents."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def read(self, key: str, *, max_bytes: int) -> bytes:
+        """See `Storage.read`."""
+        path = self._path(key)
+        try:
+            # Without O_NONBLOCK, opening a named pipe would wait for its other end.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with os.fdopen(descriptor, "rb") as file:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode):
+                    raise missing(key)
+                content = b"" if status.st_size > max_bytes else file.read(max_bytes + 1)
+        except OSError as error:
+            if error.errno in _NO_SUCH_DOCUMENT:
+                raise missing(key) from None
+            raise _unreachable() from error
+        if status.st_size > max_bytes or len(content) > max_bytes:
+            raise too_large(key, max_bytes)
+        return content
+
+    def write(self, key: str, content: bytes) -> None:
+        """See `Storage.write`."""
+        path = self._path(key)
+        part = path.with_name(f".{os.getpid()}.{os.urandom(6).hex()}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                part.write_bytes(content)
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
+        except OSError as error:
+            raise _unreachable() from error
+
+    def _path(self, key: str) -> Path:
+        """Where the key leads once every link is followed. Raises `AttachmentUnavailable` when that
+        is outside."""
+        try:
+            root = self._root.resolve(strict=True)
+        except OSError as error:
+            raise _unreachable() from error
+        try:
+            path = (root / checked(key)).resolve()
+        except (OSError, RuntimeError):  # RuntimeError: links in a circle, before Python 3.13
+            raise missing(key) from None
+        if not path.is_relative_to(root) or path == root:
+            raise AttachmentUnavailable(
+                "Le document est un lien vers l’extérieur du dossier : déposez-y une copie."
+            )
+        return path
+
+
+def _unreachable() -> ProviderError:
+    message = "Le dossier des documents est inaccessible : vérifiez qu’il existe et ses droits."
+    return ProviderError("folder", message, permanent=False, code="connection")
