@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -59,7 +60,17 @@ def forget() -> None:
 
 def connect() -> Any:
     """A botocore SSM client that gives up after about ten seconds. AWS_ENDPOINT_URL and the usual
-    credential chain apply. Raises `SettingsError` without a region."""
+    credential chain apply. Raises `SettingsError` without a region.
+
+    It is kept, because making another costs 60 ms of processor time, at each refresh; and made
+    again when the environment names another place or another key.
+    """
+    names = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID")
+    return _client(*(os.environ.get(name) for name in names))
+
+
+@lru_cache(maxsize=1)
+def _client(_endpoint: str | None, region: str | None, *_who: str | None) -> Any:
     import botocore.session
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
@@ -67,11 +78,10 @@ def connect() -> Any:
     limits = Config(
         connect_timeout=1.5, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2}
     )
-    # botocore itself only looks at AWS_DEFAULT_REGION.
-    region = os.environ.get("AWS_REGION") or None
     try:
+        # botocore itself only looks at AWS_DEFAULT_REGION.
         return botocore.session.get_session().create_client(
-            "ssm", region_name=region, config=limits
+            "ssm", region_name=region or None, config=limits
         )
     except BotoCoreError as error:
         raise unreachable("/ponctuel/", error) from error
@@ -84,7 +94,8 @@ def unreachable(path: str, error: Exception) -> SettingsError:
     if "AccessDenied" in code:
         advice = (
             f"le rôle n'a pas le droit de lire ou d'écrire {path}* "
-            "(ssm:GetParametersByPath, ssm:PutParameter, kms:Decrypt)"
+            "(ssm:GetParametersByPath et kms:Decrypt ; pour changer, aussi ssm:PutParameter et "
+            "ssm:DeleteParameters)"
         )
     elif "Credentials" in code or "Token" in code:
         advice = "les identifiants AWS manquent ou ont expiré"

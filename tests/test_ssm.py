@@ -7,7 +7,6 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from moto.server import ThreadedMotoServer
@@ -38,16 +37,6 @@ def aws(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.fixture(scope="module")
-def client(endpoint: str) -> Any:
-    with pytest.MonkeyPatch.context() as environment:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            environment.setenv(name, "test")
-        environment.setenv("AWS_REGION", "eu-west-3")
-        environment.setenv("AWS_ENDPOINT_URL", endpoint)
-        yield ssm.connect()
-
-
 @pytest.fixture
 def stage() -> str:
     """A stage that no other test has used: neither the server nor `ssm` knows it."""
@@ -60,9 +49,9 @@ def path(stage: str) -> str:
 
 
 @pytest.fixture
-def put(client: Any) -> Callable[[str, str], None]:
+def put(aws: None) -> Callable[[str, str], None]:
     def put_parameter(name: str, value: str) -> None:
-        client.put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
+        ssm.connect().put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
 
     return put_parameter
 
