@@ -118,11 +118,11 @@ def siret(number: str) -> str:
 def typographie(text: str) -> str:
     """Plain French as typed on a keyboard, with its apostrophes and no-break spaces.
 
-    Meant for the wording of templates, never for what a customer typed. A colon counts only when
-    spaces stand on both sides, so that clock times and CSS are left alone.
+    Meant for the wording of templates, never for what a customer typed. A colon counts only
+    after a space and before one or a tag, so that clock times and CSS are left alone.
     """
     text = re.sub(r"(?<=[^\W\d_])'(?=[^\W\d_]|\Z)", "’", text)
-    text = re.sub(r" :(?=\s|\Z)", f"{NO_BREAK}:", text)
+    text = re.sub(r" :(?=[\s<]|\Z)", f"{NO_BREAK}:", text)
     text = re.sub(r" ([;!?])", rf"{NARROW_NO_BREAK}\1", text)
     return text.replace("« ", f"«{NO_BREAK}").replace(" »", f"{NO_BREAK}»")
 

@@ -4,8 +4,8 @@ A template is a folder of `templates/mail/`: `subject.txt`, `body.txt`, `body.ht
 `sample.json` that shows the content it takes. Wording is written once, in `*.jinja` files which
 both bodies import: whether a value is escaped depends on the part rendered, not on the file.
 
-- Content is data, often typed by strangers. It is never compiled, always bounded, put on one line
-  and freed of control and direction characters, and escaped in HTML.
+- Content is data, often typed by strangers: never compiled, cleaned (see `content`), and escaped in
+  HTML.
 - A variable that is absent, null, blank or an empty list has no value. Templates ask for optional
   ones with `is defined`; any other use of one raises MissingVariable.
 - Wording is typed on a plain keyboard; `formats.typographie` sets its spaces and apostrophes.
@@ -16,10 +16,8 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from functools import lru_cache, wraps
 from pathlib import Path
@@ -27,13 +25,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chalicelib import errors
 from chalicelib.outbox import formats
+from chalicelib.outbox.content import Section, missing, shorten
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES: Final = Path(__file__).resolve().parent.parent / "templates"
 MAX_SUBJECT: Final = 150  # characters; clients show fewer, servers accept more
-MAX_STRING: Final = 200  # characters kept of any one string of the content
 TEXT_WIDTH: Final = 72  # columns of the text part
 
 
@@ -54,7 +52,7 @@ def render(template: str, content: Mapping[str, object]) -> Rendered:
     """
     import jinja2
 
-    variables = _Section("", content)
+    variables = Section("", content)
     try:
         subject = _part(f"{template}/subject.txt", variables)
         text = _part(f"{template}/body.txt", variables)
@@ -66,14 +64,11 @@ def render(template: str, content: Mapping[str, object]) -> Rendered:
             code="unknown_template",
         ) from error
     except jinja2.UndefinedError as error:
-        raise errors.MissingVariable(
-            f"Le message « {template} » a besoin de « {error.message} », qui n’a pas de valeur : "
-            "complétez cette information, puis relancez l’envoi."
-        ) from error
+        raise missing(str(error.message)) from error
     except ValueError as error:
         raise errors.MissingVariable(
-            f"Le message « {template} » contient une valeur illisible ({error}) : corrigez-la, "
-            "puis relancez l’envoi.",
+            f"Une valeur du message ne peut pas être lue ({error}) : corrigez-la, puis relancez "
+            "l’envoi.",
             code="unreadable_variable",
         ) from error
     return Rendered(
@@ -91,81 +86,13 @@ def sample(template: str) -> dict[str, Any]:
     return content
 
 
-def clean(text: str) -> str:
-    """`text` on one line, without control, direction or invisible characters.
-
-    A line break after a word becomes a comma, so that an address stays readable. No-break spaces
-    are kept; the other spaces are one each.
-    """
-    text = re.sub(r"(?<=[\w)])[ \t]*[\r\n\v\f\x85\u2028\u2029]+\s*", ", ", text)
-    spaced = "".join(_printable(character) for character in text)
-    return re.sub(" +", " ", spaced).strip()
-
-
-def shorten(text: str, limit: int) -> str:
-    """At most `limit` characters, cut between two words where there are some, and « … »."""
-    if len(text) <= limit:
-        return text
-    kept = text[: limit - 1]
-    if text[limit - 1] != " ":
-        kept = kept.rpartition(" ")[0] or kept
-    return f"{kept.rstrip(' ,;:')}…"
-
-
 def _part(name: str, variables: Mapping[str, object]) -> str:
     return _environment(html=name.endswith(".html")).get_template(f"mail/{name}").render(variables)
-
-
-def _printable(character: str) -> str:
-    if character in (formats.NO_BREAK, formats.NARROW_NO_BREAK):
-        return character
-    category = unicodedata.category(character)
-    if category in ("Cc", "Zs", "Zl", "Zp"):
-        return " "
-    # Cf: direction overrides, zero-width and tag characters. Cs: halves of characters.
-    return "" if category in ("Cf", "Cs") else character
 
 
 def _without_gaps(text: str) -> str:
     lines = "\n".join(line.rstrip(" ") for line in text.splitlines())
     return re.sub(r"\n{3,}", "\n\n", lines).strip("\n") + "\n"
-
-
-class _Section(dict[str, object]):
-    """An object of the content, without its empty values; it knows its path, for messages."""
-
-    __slots__ = ("_path",)
-
-    def __init__(self, path: str, values: Mapping[str, object]) -> None:
-        self._path = path
-        prepared = ((str(key), _prepared(value, f"{path}{key}")) for key, value in values.items())
-        super().__init__((key, value) for key, value in prepared if value is not None)
-
-
-def _prepared(value: object, path: str) -> object:
-    """`value` as a template may see it; None when it has no value."""
-    match value:
-        case Mapping():
-            return _Section(f"{path}.", value)
-        case list() | tuple():
-            return list(_items(value, path)) or None
-        case str():
-            return shorten(clean(value), MAX_STRING) or None
-        case None | bool() | int() | float() | Decimal() | date():
-            return value
-        case _:
-            raise TypeError(f"{path}: a {type(value).__name__} is not a template's content")
-
-
-def _items(values: list[Any] | tuple[Any, ...], path: str) -> Iterator[object]:
-    for position, value in enumerate(values):
-        item = _prepared(value, f"{path}[{position}]")
-        if item is None:
-            raise errors.MissingVariable(
-                f"« {path}[{position}] » n’a pas de valeur : complétez cette information, puis "
-                "relancez l’envoi."
-            )
-        yield item
 
 
 @lru_cache(maxsize=2)
@@ -179,7 +106,18 @@ def _environment(*, html: bool) -> Environment:
     class Missing(StrictUndefined):
         @property
         def _undefined_message(self) -> str:
-            return f"{getattr(self._undefined_obj, '_path', '')}{self._undefined_name}"
+            return f"{getattr(self._undefined_obj, 'content_path', '')}{self._undefined_name}"
+
+    class ContentEnvironment(Environment):
+        # Jinja2 looks for attributes first: a key named "items" would be the dict's method.
+        def getattr(self, obj: Any, attribute: str) -> Any:
+            if not isinstance(obj, Section):
+                return super().getattr(obj, attribute)
+            return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
+
+        def getitem(self, obj: Any, argument: Any) -> Any:
+            known = isinstance(obj, Section)
+            return self.getattr(obj, argument) if known else super().getitem(obj, argument)
 
     class FrenchTypography(Extension):
         def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
@@ -200,9 +138,9 @@ def _environment(*, html: bool) -> Environment:
     def strong(value: object) -> str:
         return Markup("<strong>{}</strong>").format(value) if html else str(value)
 
-    environment = Environment(
+    environment = ContentEnvironment(
         loader=FileSystemLoader(TEMPLATES),
-        autoescape=html,  # noqa: S701 - the other parts are plain text
+        autoescape=html,
         undefined=Missing,
         extensions=[FrenchTypography],
         trim_blocks=True,
@@ -223,7 +161,7 @@ def _minus(amount: str | Decimal, taken: str | Decimal) -> Decimal:
     return formats.decimal(amount) - formats.decimal(taken)
 
 
-def _summed(documents: list[dict[str, str]]) -> list[dict[str, Any]]:
+def _summed(documents: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What remains of `documents`, by currency, in the form of the content's `totals`."""
     sums: dict[str, Decimal] = {}
     for document in documents:
@@ -233,9 +171,9 @@ def _summed(documents: list[dict[str, str]]) -> list[dict[str, Any]]:
 
 
 def _moment(instant: str) -> str:
-    """The date and time, or the words as they are: an alert goes out whatever its date."""
+    """« le … à … », or the words as they are: an alert goes out whatever its date looks like."""
     try:
-        return formats.date_heure(instant)
+        return f"le {formats.date_heure(instant)}"
     except ValueError:
         return instant
 
