@@ -183,6 +183,7 @@ def test_a_wrong_value_is_named_in_french_and_not_quoted(name, text):
     with pytest.raises(SettingsError, match=f"^{name} : ") as caught:
         read(local(**{name: text}), name)
     assert text not in str(caught.value).split("Exemple :")[0].removeprefix(f"{name} : ")
+    assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
 
 
