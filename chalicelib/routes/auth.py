@@ -63,7 +63,7 @@ def authorize(
     else:
         kind = "query"
         presented = _values(query, "secret", fold=False)
-        if presented and not (allow_query and settings.secret_in_query):
+        if presented and not (allow_query and _query_accepted(settings)):
             raise Unauthorized(
                 f"Le secret dans l'adresse (?secret=) n'est pas accepté ici. {HOW}",
                 code="secret_not_in_query",
@@ -116,6 +116,13 @@ def _configured(settings: Settings) -> tuple[str | None, str | None]:
     except SettingsError as error:
         raise NotConfigured(f"Rien n'est lancé. {error}") from error
     return current, previous
+
+
+def _query_accepted(settings: Settings) -> bool:
+    try:
+        return settings.secret_in_query
+    except SettingsError as error:
+        raise NotConfigured(f"Rien n'est lancé. {error}") from error
 
 
 def _bearer(headers: Values | None) -> set[str]:

@@ -145,6 +145,13 @@ def test_the_secret_in_the_query_is_refused_where_the_route_or_the_deployment_re
     assert authorize(bearer(SECRET), query, settings=off, allow_query=True).kind == "bearer"
 
 
+def test_an_unusable_switch_closes_the_query_and_leaves_the_header_open():
+    settings = Settings.from_mapping({"CRON_SECRET": SECRET, "SECRET_IN_QUERY": "perhaps"})
+    with pytest.raises(NotConfigured, match="SECRET_IN_QUERY"):
+        authorize(None, {"secret": SECRET}, settings=settings, allow_query=True)
+    assert authorize(bearer(SECRET), None, settings=settings, allow_query=True).kind == "bearer"
+
+
 def test_during_a_rotation_both_secrets_may_call():
     for kind, request in {
         "bearer": lambda secret: (bearer(secret), None),
