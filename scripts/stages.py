@@ -1,0 +1,134 @@
+"""Reads `.chalice/stages.toml`, what an operator decides about each deployed stage.
+
+A stage's table holds Chalice's own keys, which go to config.json as they are, and `permissions`,
+which shapes the policies. Whatever Chalice would ignore in silence is refused here.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from chalicelib import setting_types
+from chalicelib.errors import SettingsError
+from chalicelib.settings import SCHEDULE, ZONE, Setting, rows
+
+# Chalice's keys that make sense for a whole stage; config.json gets the others from the jobs.
+STAGE_KEYS = {
+    "api_gateway_custom_domain",
+    "lambda_architecture",
+    "log_retention_in_days",
+    "minimum_compression_size",
+    "security_group_ids",
+    "subnet_ids",
+    "tags",
+    "xray",
+}
+FUNCTION_KEYS = {"lambda_memory_size", "lambda_timeout", "reserved_concurrency", "tags"}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One deployed stage. `chalice`: keys for config.json. `functions`: what replaces a function's
+    own memory, time-out and the like. `ses_identities`: verified domains or addresses to send as,
+    None for all of the account's."""
+
+    name: str
+    chalice: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    functions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    ses_identities: tuple[str, ...] | None = None
+
+    @property
+    def in_private_network(self) -> bool:
+        return bool(self.chalice.get("subnet_ids"))
+
+    @property
+    def storage_url(self) -> str:
+        """STORAGE_URL as the functions will read it, or an empty text."""
+        return self.environment.get("STORAGE_URL", "")
+
+
+def parse(text: str, *, functions: Iterable[str], jobs: Iterable[str]) -> list[Stage]:
+    """The stages in the TOML `text`, for an application that has these functions, of which `jobs`
+    are scheduled. Raises `SettingsError`, in French, for what cannot be deployed as meant."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"stages.toml est illisible : {error}.") from None
+    known, scheduled = set(functions), set(jobs)
+    stages = [_stage(name, table, known, scheduled) for name, table in tables.items()]
+    for shorter in tables:
+        for longer in tables:
+            if longer.startswith(f"{shorter}-"):
+                # Permissions are on name prefixes: those of `dev` would cover `dev-2`.
+                raise SettingsError(
+                    f"L'étape {longer} commence comme l'étape {shorter}, dont les droits "
+                    "s'étendraient à elle : donnez-lui un autre nom."
+                )
+    return stages
+
+
+def _stage(name: str, table: Any, functions: set[str], jobs: set[str]) -> Stage:
+    if not isinstance(table, dict):
+        raise SettingsError(f"{name} est hors de toute étape : placez-le sous [prod] ou [dev].")
+    try:
+        setting_types.stage(name)
+    except setting_types.UnusableError as error:
+        raise SettingsError(f"Étape {name} : {error}.") from None
+    if name == "local":
+        raise SettingsError("L'étape local ne se déploie pas : renommez-la dans stages.toml.")
+    sections = {"environment_variables", "lambda_functions", "permissions"}
+    _only(table, STAGE_KEYS | sections, name)
+    overrides = table.get("lambda_functions", {})
+    _only(overrides, functions, f"{name}.lambda_functions")
+    for function, keys in overrides.items():
+        _only(keys, FUNCTION_KEYS, f"{name}.lambda_functions.{function}")
+    permissions = table.get("permissions", {})
+    _only(permissions, {"ses_identities"}, f"{name}.permissions")
+    identities = permissions.get("ses_identities")
+    return Stage(
+        name=name,
+        chalice={key: value for key, value in table.items() if key not in sections},
+        environment=_environment(name, table.get("environment_variables", {}), jobs),
+        functions=overrides,
+        ses_identities=None if identities is None else tuple(identities),
+    )
+
+
+def _environment(stage: str, variables: Mapping[str, Any], jobs: set[str]) -> dict[str, str]:
+    """The variables, each checked by the setting that will read it."""
+    known = _settings(jobs)
+    for name, value in variables.items():
+        setting = known.get(name)
+        if setting is None or name == "PONCTUEL_STAGE":
+            raise SettingsError(f"{stage} : {name} n'est pas un réglage. Voyez docs/settings.md.")
+        if setting.secret:
+            raise SettingsError(
+                f"{stage} : {name} est un secret, qui ne se lit que dans SSM : "
+                f"`./ponctuel secrets store {name} --stage {stage}`, et retirez-le de stages.toml."
+            )
+        try:
+            if not isinstance(value, str):
+                raise setting_types.UnusableError("attendu : un texte entre guillemets")
+            setting.parse(value)
+        except setting_types.UnusableError as error:
+            raise SettingsError(f"{stage} : {name} : {error}.") from None
+    return dict(variables)
+
+
+def _settings(jobs: set[str]) -> dict[str, Setting[Any]]:
+    per_job = {
+        row.name.replace("<JOB>", job.upper()): row for row in (SCHEDULE, ZONE) for job in jobs
+    }
+    return {row.name: row for row in rows() if row not in (SCHEDULE, ZONE)} | per_job
+
+
+def _only(table: Mapping[str, Any], known: set[str], where: str) -> None:
+    if unknown := sorted(table.keys() - known):
+        raise SettingsError(
+            f"{where} : clé inconnue dans stages.toml : {', '.join(unknown)}. "
+            f"Il y a : {', '.join(sorted(known))}."
+        )
