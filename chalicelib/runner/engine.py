@@ -178,9 +178,9 @@ def _record(connection: Connection, run: Run, outcome: Outcome) -> None:
     ledger.record_errors(connection, run, list(outcome.errors))
 
 
-def _save(connection: Connection, run: Run) -> None:
+def _save(connection: Connection, run: Run, duration: timedelta = lease.LEASE) -> None:
     ledger.save(connection, run)
-    lease.keep(connection, run.job, run.zone, run.id, run.fence)
+    lease.keep(connection, run.job, run.zone, run.id, run.fence, duration)
 
 
 def _pass_over(work: Work, run: Run, step: Step, error: Exception) -> None:
@@ -227,7 +227,9 @@ def _deliver(work: Work, run: Run) -> bool:
     if run.step != DELIVERY_STEP:
         with transaction(work.engine) as connection:
             run.step, run.position, run.batch_limit = DELIVERY_STEP, 0, None
-            _save(connection, run)
+            # Delivering commits to the outbox alone: the lease lasts as long as the process can.
+            longest = timedelta(seconds=max(0.0, work.deadline.remaining()))
+            _save(connection, run, max(lease.LEASE, longest))
     sent = work.delivery(run, work.deadline)
     if work.job.delivers == "all":
         run.counts = dict(Counter(run.counts) + Counter(sent))

@@ -102,9 +102,16 @@ def take(connection: Connection, job: str, zone: str, run_id: UUID, holder: str)
     )
 
 
-def keep(connection: Connection, job: str, zone: str, run_id: UUID, fence: int) -> None:
+def keep(
+    connection: Connection,
+    job: str,
+    zone: str,
+    run_id: UUID,
+    fence: int,
+    duration: timedelta = LEASE,
+) -> None:
     """Renews the lease, or raises `LeaseLost`: nothing of this transaction may be committed."""
-    _held(connection.execute(_KEEP, _of(job, zone, run_id, fence) | {"lease": LEASE}).scalar())
+    _held(connection.execute(_KEEP, _of(job, zone, run_id, fence) | {"lease": duration}).scalar())
 
 
 def release(

@@ -70,7 +70,7 @@ LEFT_OUT = (
     Condition(
         "no_due_date",
         "date d'échéance ou d'émission manquante",
-        "scheduled_on IS NULL",
+        "scheduled_on IS NULL OR issued_on IS NULL OR (document = 'invoice' AND due_on IS NULL)",
         at_send=False,
     ),
     Condition(
