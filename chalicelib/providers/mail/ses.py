@@ -109,8 +109,8 @@ class SesProvider:
             raise _refusal(error) from None
         except BotoCoreError as error:
             raise _failure(error) from None
-        except (ResponseParserError, AttributeError, TypeError):
-            raise _unknown() from None  # what botocore's parser makes of JSON that is no object
+        except (ResponseParserError, AttributeError, TypeError, ValueError):
+            raise _unknown() from None  # botocore’s parser, on what is no JSON object
         provider_id = answer.get("MessageId")
         if not isinstance(provider_id, str) or not provider_id:
             raise _unknown()

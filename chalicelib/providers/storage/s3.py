@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ class S3Storage:
         place = self._prefix + checked(key)
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=place)
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:  # as a context, it would give the raw stream
                 size = answer["ContentLength"]
                 content: bytes = b"" if size > max_bytes else body.read()
         except ClientError as error:
@@ -61,6 +62,12 @@ class S3Storage:
             raise _refusal(key, error) from error
         except BotoCoreError as error:
             raise _unreachable() from error
+
+    def close(self) -> None:
+        """Ends the kept connections; a later call opens others."""
+        if "_client" in self.__dict__:
+            self._client.close()
+            del self._client
 
     @cached_property
     def _client(self) -> Any:
