@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
 import ssl
 import threading
@@ -182,7 +183,8 @@ class SmtpSandbox:
         await self._stop.wait()
         server.close()
         await self._drop()
-        await server.wait_closed()
+        with contextlib.suppress(TimeoutError):  # a client that has stopped in its TLS handshake
+            await asyncio.wait_for(server.wait_closed(), 1)
 
     def _run(self) -> None:
         try:
@@ -197,9 +199,10 @@ class SmtpSandbox:
         return _Connection(self, asyncio.get_running_loop())
 
     async def _drop(self) -> None:
-        for connection in list(self.open_connections):
+        dropped = set(self.open_connections)
+        for connection in dropped:
             connection.abort()
-        while self.open_connections:
+        while dropped & self.open_connections:
             await asyncio.sleep(0.001)
 
     # What aiosmtpd asks its handler.

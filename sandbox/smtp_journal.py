@@ -6,6 +6,8 @@ append, so that other processes can read it while it grows, and count doubles af
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import re
@@ -64,9 +66,10 @@ class Journal:
     def refuse(
         self, outcome: str, sender: str, recipients: Sequence[str], content: bytes = b""
     ) -> None:
-        self._append(
-            Entry(outcome, message_id_of(content), sender, tuple(recipients), len(content))
-        )
+        """Notes a message that was not accepted, if the disk allows."""
+        entry = Entry(outcome, message_id_of(content), sender, tuple(recipients), len(content))
+        with contextlib.suppress(OSError):
+            self._append(entry)
 
     def _keep(self, recipients: Sequence[str], content: bytes) -> Path:
         slug = re.sub(r"[^a-z0-9]+", "-", recipients[0].lower()).strip("-")[:60]
@@ -89,7 +92,10 @@ class Journal:
         line = json.dumps(asdict(entry), ensure_ascii=False).encode() + b"\n"
         descriptor = os.open(self._folder / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.write(descriptor, line)
+            written = os.write(descriptor, line)
+            if written < len(line):  # the disk filled up in the middle: no half lines
+                os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(descriptor)
 

@@ -22,7 +22,7 @@ ACCEPTED = b'{"MessageId":"0102018c"}'
 
 def provider(endpoint_url: str, configuration_set: str | None = None) -> SesProvider:
     return SesProvider(
-        "eu-west-3", configuration_set, endpoint_url, connect_timeout=1, read_timeout=0.3
+        "eu-west-3", configuration_set, endpoint_url, connect_timeout=1, read_timeout=1
     )
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,7 +91,7 @@ def test_a_connection_that_the_server_closed_while_idle_is_replaced_unseen(
 
 def test_a_connection_that_died_without_a_word_is_replaced_unseen(server: SmtpSandbox) -> None:
     with Proxy((server.host, server.port)) as proxy:
-        sender = provider(proxy.port, command_timeout=0.2)
+        sender = provider(proxy.port, command_timeout=0.5)
         sender.send(mail())
         proxy.freeze()
         sender.send(mail())
@@ -147,8 +148,8 @@ def test_a_refusal_is_known_to_be_one_and_the_next_message_goes_through(
 def test_a_lost_answer_is_unknown_whatever_really_happened(
     server: SmtpSandbox, fault: FaultKind, was_accepted: bool
 ) -> None:
-    sender = provider(server.port, answer_timeout=0.2)
-    server.fail(fault, count=1, seconds=2)
+    sender = provider(server.port, answer_timeout=0.5)
+    server.fail(fault, count=1, seconds=5)
     assert isinstance(outcome(sender, mail()), OutcomeUnknown)
     assert len(server.accepted()) == was_accepted
     assert isinstance(outcome(sender, mail()), Accepted)
@@ -170,7 +171,8 @@ def test_wherever_the_connection_breaks_the_outcome_is_told_as_it_is(
     """Bursts on a fresh connection: EHLO, MAIL, RCPT, DATA, content; on a kept one, RSET first."""
     with Proxy((server.host, server.port)) as proxy:
         for burst in range(1, 6):
-            sender = provider(proxy.port, command_timeout=0.1, answer_timeout=0.1)
+            patience = 0.4 if failure == "half_open" else 2
+            sender = provider(proxy.port, command_timeout=patience, answer_timeout=patience)
             if kept:
                 sender.send(mail())
             before = len(server.accepted())
@@ -193,7 +195,7 @@ def test_wherever_the_connection_breaks_the_outcome_is_told_as_it_is(
 
 def test_a_server_that_cannot_be_reached_is_no_fault_of_the_message(server: SmtpSandbox) -> None:
     with Proxy((server.host, server.port)) as proxy:
-        sender = provider(proxy.port, command_timeout=0.2)
+        sender = provider(proxy.port, command_timeout=0.5)
         proxy.refuse()
         refused = outcome(sender, mail())
         proxy.accept()
@@ -297,7 +299,7 @@ def test_what_servers_say_is_put_down_to_whom_it_concerns(
     script: dict[str, bytes], code: str, permanent: bool
 ) -> None:
     with serving(smtp(**script)) as port:
-        error = once(port, command_timeout=0.3, call_timeout=1)
+        error = once(port, command_timeout=1)
     assert isinstance(error, ProviderError)
     assert (error.code, error.permanent) == (code, permanent)
     assert "http" not in str(error)
@@ -335,15 +337,18 @@ def test_the_providers_own_id_is_found_in_its_answer(answer: bytes, provider_id:
 
 
 def test_a_server_that_refuses_the_content_while_it_comes_has_refused_it() -> None:
+    given_up = threading.Event()
+
     def refuse_without_reading(client: object) -> None:
         client.sendall(b"354 go on\r\n")  # type: ignore[attr-defined] # a socket
         time.sleep(0.05)
         client.sendall(b"552 5.3.4 Too big\r\n")  # type: ignore[attr-defined]
-        time.sleep(0.6)
+        given_up.wait(10)
 
     large = mail(attachments=(Attachment("a.pdf", bytes(12_000_000)),))
     with serving(smtp(data=refuse_without_reading)) as port:
-        error = once(port, large, call_timeout=0.5)
+        error = once(port, large, call_timeout=1)
+        given_up.set()
     assert isinstance(error, ProviderError)
     assert error.code == "too_large"
 
@@ -357,7 +362,7 @@ def test_a_server_that_answers_drop_by_drop_cannot_outlast_the_call() -> None:
     with serving(smtp(greeting=drip)) as port:
         started = time.monotonic()
         error = once(port, call_timeout=0.3)
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 3
     assert isinstance(error, ProviderError)
     assert error.code == "timeout"
 

@@ -141,7 +141,7 @@ def test_latency_is_paid_once_for_each_round_trip(proxy: Proxy, client: socket.s
     started = time.monotonic()
     ask(client)
     ask(client)
-    assert 0.1 <= time.monotonic() - started < 1
+    assert 0.1 <= time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_failure_comes_at_the_burst_that_it_is_set_for(
     proxy: Proxy, echo: Echo, client: socket.socket, failure: str, delivered: int
 ) -> None:
     proxy.fail_at(2, failure)  # type: ignore[arg-type] # one of the failures
-    client.settimeout(0.2)
+    client.settimeout(0.5)
     assert ask(client) == b"hello\n"
     assert lost(client)
     assert len(echo.lines) == delivered

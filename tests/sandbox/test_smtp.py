@@ -105,7 +105,7 @@ def test_each_cut_comes_where_it_is_said_to(server: SmtpSandbox, fault: str, acc
 
 def test_a_silent_server_has_the_message_and_stops_all_the_same(tmp_path: Path) -> None:
     with SmtpSandbox(tmp_path, faults=[Fault("accept_then_silence")]) as server:
-        client = smtplib.SMTP("127.0.0.1", server.port, timeout=0.1)
+        client = smtplib.SMTP("127.0.0.1", server.port, timeout=0.5)
         with pytest.raises((smtplib.SMTPException, OSError)):
             client.sendmail("lea@a.example", ["jean@b.example"], message())
         assert len(server.accepted()) == 1
