@@ -103,7 +103,7 @@ def _smtp(environment: Environment) -> Iterator[int]:
     command = [sys.executable, "-m", "sandbox.smtp", "--port", "0"]
     command += ["--folder", str(environment.mails), "--port-file", str(port_file)]
     command += ["--control", str(environment.control)]
-    process = subprocess.Popen(command, cwd=ROOT)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 20
         while not (port_file.exists() and port_file.read_text().strip()):

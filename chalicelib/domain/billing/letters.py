@@ -37,7 +37,7 @@ def compose(message: Claimed, rows: Sequence[Mapping[str, Any]]) -> Send:
         },
         "customer": {"name": first["customer_name"]},
         "tone": max((row["wanted_tone"] or TONES[0] for row in rows), key=TONES.index),
-        "level": max(int(line["step"]) for line in message.lines or [{"step": message.step}]),
+        "level": _level(message, rows),
         "today": today.isoformat(),
         "attached": bool(attachments),
     }
@@ -58,6 +58,13 @@ def compose(message: Claimed, rows: Sequence[Mapping[str, Any]]) -> Send:
         reply_to=first["reply_to"],
         attachments=attachments,
     )
+
+
+def _level(message: Claimed, rows: Sequence[Mapping[str, Any]]) -> int:
+    """The highest level of the letter; 1 when nothing has gone out before, whatever was skipped."""
+    if all(row["last_level"] is None for row in rows):
+        return 1
+    return max(int(line["step"]) for line in message.lines or [{"step": message.step}])
 
 
 def _invoice(row: Mapping[str, Any], today: date) -> dict[str, Any]:
