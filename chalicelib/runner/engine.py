@@ -290,4 +290,8 @@ def close(work: Work, run: Run, error_code: str | None = None, error: str | None
         through = max(run.now, run.slot_to or run.now)
         lease.cover(connection, run.job, run.zone, run.id, run.fence, through)
     logs.info("run_finished", job=run.job, run_id=str(run.id), status=status, counts=run.counts)
+    logs.metric("RunsFinished", 1, job=run.job, status=status)
+    for counted in ("sent", "refused", "uncertain", "failed"):
+        if run.counts.get(counted):
+            logs.metric("RunItems", run.counts[counted], job=run.job, outcome=counted)
     return status
