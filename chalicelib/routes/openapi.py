@@ -1,0 +1,148 @@
+"""The OpenAPI 3.1 description of the routes, generated from their table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from chalicelib import __version__
+from chalicelib.routes.door import Route
+
+RUN: dict[str, Any] = {
+    "type": "object",
+    "required": ["success", "message", "timestamp", "runId", "status", "counts", "results"],
+    "properties": {
+        "success": {
+            "type": ["boolean", "null"],
+            "description": "true: succeeded or skipped; false: partial or failed; null: going on.",
+        },
+        "message": {"type": "string", "description": "A French sentence."},
+        "error": {"type": "string", "description": "When it failed: why, in French."},
+        "timestamp": {"type": "string", "format": "date-time"},
+        "runId": {"type": "string", "format": "uuid"},
+        "status": {
+            "enum": [
+                "queued",
+                "running",
+                "continued",
+                "succeeded",
+                "partial",
+                "failed",
+                "skipped",
+            ]
+        },
+        "counts": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "results": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["id", "status", "count"],
+                "properties": {
+                    "id": {"type": "string"},
+                    "name": {"type": "string"},
+                    "status": {"type": "string"},
+                    "count": {"type": "integer"},
+                    "error": {"type": "string"},
+                },
+            },
+        },
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    name: {"type": "string"}
+                    for name in ("businessId", "subject", "step", "code", "error")
+                },
+            },
+        },
+        "dryRun": {"type": "boolean"},
+        "report": {
+            "type": ["object", "null"],
+            "properties": {
+                name: {"type": "array", "items": {"type": "object"}}
+                for name in ("messages", "changes", "left_out")
+            },
+        },
+        "statusUrl": {"type": "string", "format": "uri-reference"},
+    },
+}
+
+ERROR: dict[str, Any] = {
+    "type": "object",
+    "required": ["success", "error"],
+    "properties": {
+        "success": {"const": False},
+        "error": {"type": "string", "description": "What happened and what to do, in French."},
+        "message": {"type": "string"},
+    },
+}
+
+
+def document(routes: Iterable[Route], server: str) -> dict[str, Any]:
+    """The description, for an API reached at `server`."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        for method in route.methods:
+            paths.setdefault(route.path, {})[method.lower()] = _operation(route, method)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Ponctuel", "version": __version__},
+        "servers": [{"url": server or "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": {"Run": RUN, "Error": ERROR},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "query": {
+                    "type": "apiKey",
+                    "in": "query",
+                    "name": "secret",
+                    "description": "Deprecated: an address ends up in the logs of each proxy.",
+                },
+            },
+        },
+    }
+
+
+def _operation(route: Route, method: str) -> dict[str, Any]:
+    responses = {str(status): _response(status, text) for status, text in route.responses.items()}
+    operation: dict[str, Any] = {
+        "operationId": _identifier(route, method),
+        "summary": route.summary,
+        "responses": responses,
+    }
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", route.path)
+    ]
+    parameters += [
+        {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
+        for name, text in route.query.items()
+    ]
+    if parameters:
+        operation["parameters"] = parameters
+    if route.body is not None:
+        schema = {"type": "object", "properties": route.body, "additionalProperties": False}
+        operation["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+    if route.access != "open":
+        refused = 403 if route.family == "forbidden" else 401
+        responses[str(refused)] = _response(refused, "The secret is missing or wrong.")
+        responses["503"] = _response(503, "No secret is configured.")
+        query: list[dict[str, Any]] = [{"query": []}] if route.access == "bearer_or_query" else []
+        operation["security"] = [{"bearer": []}, *query]
+    return operation
+
+
+def _response(status: int, text: str) -> dict[str, Any]:
+    # A failed run is answered 500 with its row, a refused call with an error alone.
+    names = ["Run"] if status < 400 else ["Run", "Error"] if status == 500 else ["Error"]
+    schemas = [{"$ref": f"#/components/schemas/{name}"} for name in names]
+    schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
+
+
+def _identifier(route: Route, method: str) -> str:
+    words = re.findall(r"\w+", route.path)
+    return "_".join([method.lower(), *words]).replace("-", "_")

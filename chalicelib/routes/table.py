@@ -1,0 +1,28 @@
+"""Every HTTP route of Ponctuel, in the order in which the documentation has them."""
+
+from __future__ import annotations
+
+from chalicelib.routes import compat, health, jobs, openapi, runs
+from chalicelib.routes.answers import Answer
+from chalicelib.routes.call import Call
+from chalicelib.routes.door import Route
+
+
+def describe(call: Call) -> Answer:
+    return Answer(openapi.document(ROUTES, call.link("")))
+
+
+ROUTES: tuple[Route, ...] = (
+    *compat.ROUTES,
+    *jobs.ROUTES,
+    *runs.ROUTES,
+    *health.ROUTES,
+    Route(
+        "/openapi.json",
+        ("GET",),
+        describe,
+        summary="This description.",
+        access="open",
+        responses={200: "An OpenAPI 3.1 document."},
+    ),
+)
