@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint types clean
+.PHONY: help demo serve test lint types config package clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -33,6 +33,12 @@ lint: $(READY) ## ruff: style and mistakes
 
 types: $(READY) ## mypy, strict on chalicelib
 	@$(BIN)/mypy
+
+config: $(READY) ## .chalice/config.json and the policies, from the jobs and .chalice/stages.toml
+	@$(BIN)/python -m scripts.config
+
+package: $(READY) ## what would be deployed, built and weighed; STAGE=prod
+	@$(BIN)/python -m scripts.package $(or $(STAGE),dev)
 
 clean: ## removes the data of demo and serve, and what the tools cache
 	@rm -rf var .hypothesis .mypy_cache .ruff_cache build

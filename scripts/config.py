@@ -35,8 +35,7 @@ def load(folder: Path = FOLDER) -> list[Stage]:
 
 
 def environment(stage: Stage) -> dict[str, str]:
-    """The variables that every function of the stage gets. `chalice` needs them too when it works
-    out the rules, and does not read them from config.json by itself."""
+    """The variables that every function of the stage gets."""
     return {"PONCTUEL_STAGE": stage.name, **stage.environment}
 
 
@@ -89,19 +88,22 @@ def _policy_file(stage: Stage, role: str) -> str:
     return f"policy-{stage.name}-{role}.json"
 
 
-def write(folder: Path = FOLDER) -> list[str]:
-    """Writes what differs and removes policies of former stages; returns the names concerned."""
+def outdated(folder: Path = FOLDER) -> list[str]:
+    """Names of the files that `write` would change or remove. Raises `SettingsError`."""
     generated = files(load(folder))
-    changed = []
-    for name, text in generated.items():
-        path = folder / name
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
-            changed.append(name)
-    for path in folder.glob("policy-*.json"):
-        if path.name not in generated:
-            path.unlink()
-            changed.append(path.name)
+    present = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
+    return sorted(dict(generated.items() ^ present.items()))
+
+
+def write(folder: Path = FOLDER) -> list[str]:
+    """Writes what differs and removes the policies of former stages; returns the names concerned.
+    Raises `SettingsError`."""
+    generated, changed = files(load(folder)), outdated(folder)
+    for name in changed:
+        if name in generated:
+            (folder / name).write_text(generated[name], encoding="utf-8")
+        else:
+            (folder / name).unlink()
     return changed
 
 

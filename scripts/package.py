@@ -19,7 +19,6 @@ from zipfile import ZipFile
 from chalicelib.errors import PonctuelError, SettingsError
 from chalicelib.settings import SCHEDULE, ZONE, rows
 from scripts import config
-from scripts.stages import Stage
 from scripts.weight import Weight, total, weigh
 
 ROOT = Path(__file__).parent.parent
@@ -70,7 +69,7 @@ def _files(folder: Path) -> list[Path]:
     ]
 
 
-def build(stage: Stage, output: Path, source: Path = ROOT) -> str:
+def build(stage: str, output: Path, source: Path = ROOT) -> str:
     """Runs `chalice package` for the stage on a clean copy and leaves its files in `output`; what
     Chalice printed is returned. Needs a network (pip). Raises `PackagingError`."""
     shutil.rmtree(output, ignore_errors=True)
@@ -78,11 +77,11 @@ def build(stage: Stage, output: Path, source: Path = ROOT) -> str:
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
         export(project, source)
-        chalice = [sys.executable, "-c", "from chalice.cli import main; main()"]
+        chalice = [sys.executable, "-c", "from chalice.cli import main; raise SystemExit(main())"]
         done = subprocess.run(  # noqa: S603  our own interpreter and arguments
-            [*chalice, "package", "--stage", stage.name, str(output.resolve())],
+            [*chalice, "package", "--stage", stage, str(output.resolve())],
             cwd=project,
-            env=environment(stage, os.environ),
+            env=environment(os.environ),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -96,9 +95,9 @@ def build(stage: Stage, output: Path, source: Path = ROOT) -> str:
     return done.stdout
 
 
-def environment(stage: Stage, here: Mapping[str, str]) -> dict[str, str]:
-    """The variables to run Chalice with: the stage's own settings and none of this terminal's, so
-    that the rules come out as the stage has them."""
+def environment(here: Mapping[str, str]) -> dict[str, str]:
+    """The variables to run Chalice with: none of this terminal's settings. Chalice adds the stage's
+    own from config.json before it asks for the rules, which depend on them."""
     names = {row.name for row in rows()}
     prefixes = tuple(row.name.removesuffix("<JOB>") for row in (SCHEDULE, ZONE))
     kept = {
@@ -108,7 +107,7 @@ def environment(stage: Stage, here: Mapping[str, str]) -> dict[str, str]:
     }
     # Chalice asks for a region although it calls nothing; any will do.
     defaults = {"AWS_DEFAULT_REGION": "eu-west-3"}
-    return defaults | kept | {"PYTHONDONTWRITEBYTECODE": "1"} | config.environment(stage)
+    return defaults | kept | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def check(output: Path, requirements: Path = ROOT / "requirements.txt") -> list[Weight]:
@@ -157,11 +156,13 @@ def normalised(name: str) -> str:
 def main(arguments: list[str]) -> int:
     name = arguments[0] if arguments else "dev"
     try:
-        stages = {stage.name: stage for stage in config.load()}
-        if name not in stages:
-            raise SettingsError(f"Pas d'étape {name} ; il y a : {', '.join(stages)}.")
+        known = [stage.name for stage in config.load()]
+        if name not in known:
+            raise SettingsError(f"Pas d'étape {name} ; il y a : {', '.join(known)}.")
+        if changed := config.outdated():
+            raise PackagingError(f"Lancez `make config` : {', '.join(changed)} n'est plus à jour.")
         output = OUTPUT / name
-        build(stages[name], output)
+        build(name, output)
         weights = check(output)
     except PonctuelError as error:
         sys.stderr.write(f"{error}\n")
