@@ -1,0 +1,1 @@
+"""Real input: the invoices that a small business exports from its invoicing software."""
