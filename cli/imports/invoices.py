@@ -14,8 +14,13 @@ from cli.imports.amounts import decimal_mark_of
 from cli.imports.csv_file import Row, Table, find_table
 from cli.imports.dates import is_month_first
 from cli.imports.decoding import Source
-from cli.imports.folding import clean, fold, shown
+from cli.imports.folding import clean, fold
 from cli.imports.invoice_line import AMOUNTS, DATES, Conventions, Invoice, Reject, read_line
+
+CONFLICTING = (
+    "numéro : il est sur plusieurs lignes avec des montants différents ; exportez la liste des "
+    "factures, une ligne par facture"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class InvoiceFile:
     fields: dict[str, int]
     conventions: Conventions = field(default_factory=Conventions)
     customer_codes: set[str] = field(default_factory=set)
+    conflicting_numbers: set[str] = field(default_factory=set)
 
     @classmethod
     def survey(cls, source: Source) -> InvoiceFile:
@@ -42,6 +48,7 @@ class InvoiceFile:
         file = cls(table, columns.require(table.header))
         marks: set[str] = set()
         month_first_seen = False
+        totals: dict[str, str] = {}
         for row in table.rows():
             if row.fault:
                 continue
@@ -50,12 +57,16 @@ class InvoiceFile:
             month_first_seen |= any(is_month_first(cells[name]) for name in DATES)
             if code := clean(cells["customer_code"]):
                 file.customer_codes.add(code)
+            number, total = clean(cells["number"]), clean(cells["total"])
+            if totals.setdefault(number, total) != total:
+                file.conflicting_numbers.add(number)
         mark = marks.pop() if len(marks) == 1 else None
         file.conventions = Conventions(mark, month_first_seen)
         return file
 
     def read(self) -> Iterator[Invoice | Reject | Ignored]:
-        """Every line, in order. Of several good ones with the same number the first is kept."""
+        """Every line, in order. Of several good ones with the same number the first is kept, or
+        none when their totals differ: they are lines of an invoice, or two invoices."""
         taken: dict[str, int] = {}
         for row in self.table.rows():
             if row.fault:
@@ -68,10 +79,10 @@ class InvoiceFile:
             outcome = read_line(row.line, cells, self.conventions)
             if isinstance(outcome, Invoice):
                 first = taken.setdefault(outcome.number, row.line)
-                if first != row.line:
-                    reason = (
-                        f"le numéro {shown(outcome.number)} est déjà à la ligne {first} du fichier"
-                    )
+                if outcome.number in self.conflicting_numbers:
+                    outcome = Reject(row.line, outcome.number, (CONFLICTING,))
+                elif first != row.line:
+                    reason = f"numéro : il est déjà à la ligne {first} du fichier"
                     outcome = Reject(row.line, outcome.number, (reason,))
             yield outcome
 

@@ -175,15 +175,19 @@ def test_good_lines_are_kept_around_bad_ones_and_line_numbers_are_the_files() ->
 
 
 def test_of_several_lines_with_one_number_the_first_good_one_is_kept() -> None:
-    bad, first, second, third = read(
-        line(total="x"), line(total="10"), line(total="20"), line(customer="")
-    )
+    bad, first, second, third = read(line(customer=""), line(), line(customer="Martin"), line())
     assert isinstance(bad, Reject)
     assert isinstance(first, Invoice)
-    assert first.total == 10
-    assert isinstance(second, Reject)
-    assert second.reasons == ("le numéro F1 est déjà à la ligne 3 du fichier",)
-    assert isinstance(third, Reject)
+    for other in (second, third):
+        assert isinstance(other, Reject)
+        assert other.reasons == ("numéro : il est déjà à la ligne 3 du fichier",)
+
+
+def test_an_export_with_a_line_per_article_does_not_make_an_invoice_of_the_first() -> None:
+    outcomes = read(line(total="10"), line(total="20"), line(number="F2"))
+    assert [type(found) for found in outcomes] == [Reject, Reject, Invoice]
+    assert isinstance(outcomes[0], Reject)
+    assert "une ligne par facture" in outcomes[0].reasons[0]
 
 
 def test_total_lines_are_ignored_and_incomplete_invoices_are_not() -> None:
