@@ -91,7 +91,8 @@ def _policy_file(stage: Stage, role: str) -> str:
 def outdated(folder: Path = FOLDER) -> list[str]:
     """Names of the files that `write` would change or remove. Raises `SettingsError`."""
     generated = files(load(folder))
-    present = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
+    paths = [*folder.glob("config.json"), *folder.glob("policy-*.json")]
+    present = {path.name: path.read_text(encoding="utf-8") for path in paths}
     return sorted(dict(generated.items() ^ present.items()))
 
 
