@@ -78,10 +78,18 @@ def _functions(stage: Stage) -> dict[str, Mapping[str, Any]]:
         name: {
             "iam_policy_file": _policy_file(stage, role),
             **limits,
+            **_retention(stage, name),
             **stage.functions.get(name, {}),
         }
         for name, (role, limits) in own.items()
     }
+
+
+def _retention(stage: Stage, function: str) -> dict[str, int]:
+    """Not for the API: Chalice would make a log group that the API does not use, and a template
+    that refers to a function that is not there. https://github.com/aws/chalice/issues/2079"""
+    days = stage.log_retention_in_days
+    return {} if days is None or function == API else {"log_retention_in_days": days}
 
 
 def _policy_file(stage: Stage, role: str) -> str:

@@ -1,7 +1,7 @@
 """Reads `.chalice/stages.toml`, what an operator decides about each deployed stage.
 
-A stage's table holds Chalice's own keys, which go to config.json as they are, and `permissions`,
-which shapes the policies. Whatever Chalice would ignore in silence is refused here.
+A stage's table holds Chalice's own keys, which go to config.json as they are, and what is handed on
+function by function or shapes the policies. What Chalice would ignore in silence is refused here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from chalicelib.settings import SCHEDULE, ZONE, Setting, rows
 STAGE_KEYS = {
     "api_gateway_custom_domain",
     "lambda_architecture",
-    "log_retention_in_days",
     "minimum_compression_size",
     "security_group_ids",
     "subnet_ids",
@@ -32,13 +31,14 @@ FUNCTION_KEYS = {"lambda_memory_size", "lambda_timeout", "reserved_concurrency",
 @dataclass(frozen=True)
 class Stage:
     """One deployed stage. `chalice`: keys for config.json. `functions`: what replaces a function's
-    own memory, time-out and the like. `ses_identities`: verified domains or addresses to send as,
-    None for all of the account's."""
+    own memory, time-out and the like. `log_retention_in_days`: None keeps logs for ever.
+    `ses_identities`: verified domains or addresses to send as, None for all of the account's."""
 
     name: str
     chalice: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     functions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    log_retention_in_days: int | None = None
     ses_identities: tuple[str, ...] | None = None
 
     @property
@@ -80,8 +80,8 @@ def _stage(name: str, table: Any, functions: set[str], jobs: set[str]) -> Stage:
         raise SettingsError(f"Étape {name} : {error}.") from None
     if name == "local":
         raise SettingsError("L'étape local ne se déploie pas : renommez-la dans stages.toml.")
-    sections = {"environment_variables", "lambda_functions", "permissions"}
-    _only(table, STAGE_KEYS | sections, name)
+    ours = {"environment_variables", "lambda_functions", "log_retention_in_days", "permissions"}
+    _only(table, STAGE_KEYS | ours, name)
     overrides = table.get("lambda_functions", {})
     _only(overrides, functions, f"{name}.lambda_functions")
     for function, keys in overrides.items():
@@ -91,9 +91,10 @@ def _stage(name: str, table: Any, functions: set[str], jobs: set[str]) -> Stage:
     identities = permissions.get("ses_identities")
     return Stage(
         name=name,
-        chalice={key: value for key, value in table.items() if key not in sections},
+        chalice={key: value for key, value in table.items() if key not in ours},
         environment=_environment(name, table.get("environment_variables", {}), jobs),
         functions=overrides,
+        log_retention_in_days=table.get("log_retention_in_days"),
         ses_identities=None if identities is None else tuple(identities),
     )
 

@@ -72,7 +72,7 @@ def test_chalice_gives_each_job_the_memory_and_time_that_it_asks_for(stage: str,
     assert read.environment_variables["PONCTUEL_STAGE"] == stage
     assert read.autogen_policy is False
     assert (COMMITTED / read.iam_policy_file).exists()
-    assert read.log_retention_in_days
+    assert read.log_retention_in_days in (30, 90)
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
@@ -84,6 +84,7 @@ def test_the_api_answers_under_api_in_one_region_and_stops_when_api_gateway_does
     assert read.api_gateway_endpoint_type == "REGIONAL"
     assert read.lambda_timeout == 30
     assert read.automatic_layer is True
+    assert read.log_retention_in_days is None, "Chalice sets it on a group that nothing uses"
 
 
 def as_chalice_reads(stage: str, function: str) -> Config:

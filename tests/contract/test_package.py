@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -46,9 +48,16 @@ def path(output: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def functions(output: Path) -> dict[str, dict[str, Any]]:
-    """The functions of the CloudFormation template, by handler."""
-    resources = json.loads((output / "sam.json").read_text(encoding="utf-8"))["Resources"]
+def resources(output: Path) -> dict[str, dict[str, Any]]:
+    """What the CloudFormation template makes, by logical id."""
+    template = json.loads((output / "sam.json").read_text(encoding="utf-8"))
+    found: dict[str, dict[str, Any]] = template["Resources"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def functions(resources: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The functions of the template, by handler."""
     return {
         resource["Properties"]["Handler"]: resource["Properties"]
         for resource in resources.values()
@@ -154,6 +163,32 @@ def test_each_job_of_the_template_has_one_schedule_and_no_tool_has_any(
         assert event["Properties"]["Schedule"].startswith("cron(")
     for name in jobs.TOOLS:
         assert "Events" not in functions[f"chalicelib.jobs.{name}.handler"]
+
+
+def test_what_the_template_refers_to_is_in_it(resources: dict[str, dict[str, Any]]) -> None:
+    # Chalice's own template may not be: https://github.com/aws/chalice/issues/2079
+    named = set(references(resources))
+    assert named
+    assert named <= resources.keys()
+
+
+def references(value: Any) -> Iterator[str]:
+    """Logical ids that a part of a template refers to, without AWS's own (`AWS::Region`)."""
+    if isinstance(value, list):
+        for item in value:
+            yield from references(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key == "Ref":
+                yield item
+            elif key == "Fn::GetAtt":
+                yield item[0]
+            elif key == "Fn::Sub":
+                text, given = item if isinstance(item, list) else (item, {})
+                yield from set(re.findall(r"\$\{(\w+)(?:\.\w+)?\}", text)) - given.keys()
+                yield from references(given)
+            else:
+                yield from references(item)
 
 
 def own_modules() -> set[str]:
