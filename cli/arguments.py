@@ -1,0 +1,134 @@
+"""argparse in French, and the kinds of arguments that several commands take."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
+from typing import Any, NoReturn
+
+Run = Callable[[argparse.Namespace], int]
+
+# What argparse says when it refuses a command line, as Python 3.11 to 3.13 word it.
+_FRENCH = (
+    (r"^argument (\S+(?:/\S+)*): ", r"argument \1 : "),
+    (r"the following arguments are required: ", "il manque : "),
+    (r"one of the arguments (.+) is required", r"il faut l'un de ces arguments : \1"),
+    (r"unrecognized arguments: ", "arguments inconnus : "),
+    (r"invalid choice: (.+) \(choose from (.+)\)", r"\1 n'existe pas (au choix : \2)"),
+    (r"expected one argument", "il faut une valeur"),
+    (r"expected at least one argument", "il faut au moins une valeur"),
+    (r"not allowed with argument (.+)", r"incompatible avec \1"),
+    (r"ignored explicit argument (.+)", r"n'attend pas de valeur (\1)"),
+    (r"ambiguous option: (.+) could match (.+)", r"option ambiguë : \1 (\2)"),
+    (r"invalid (?:int|positive) value: (.+)", r"\1 n'est pas un nombre"),
+)
+
+
+class _Formatter(argparse.HelpFormatter):
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog, max_help_position=30, **options)
+
+    def add_usage(
+        self, usage: str | None, actions: Any, groups: Any, prefix: str | None = None
+    ) -> None:
+        super().add_usage(usage, actions, groups, "Usage : " if prefix is None else prefix)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose help and errors are French; a refused command line exits 1, because 2 says
+    that a run ended *partial*."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", _Formatter)
+        super().__init__(add_help=False, **options)
+        self._positionals.title = "arguments "
+        self._optionals.title = "options "
+        self.add_argument("-h", "--help", action="help", help="affiche cette aide")
+
+    def error(self, message: str) -> NoReturn:
+        for english, french in _FRENCH:
+            message = re.sub(english, french, message)
+        self.exit(1, f"{message} (aide : {self.prog} --help)\n")
+
+
+def command(
+    subparsers: Any, name: str, text: str, run: Run, *, json: bool = True, **options: Any
+) -> argparse.ArgumentParser:
+    """Adds a command: `run(arguments)` returns the exit code."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".", **options
+    )
+    parser.set_defaults(run=run)
+    if json:
+        parser.add_argument("--json", action="store_true", help="répond en JSON")
+    return parser
+
+
+def group(subparsers: Any, name: str, text: str) -> Any:
+    """Adds a command that only has subcommands, and returns what to add them to."""
+    parser = subparsers.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    return parser.add_subparsers(metavar="ACTION", required=True, dest="action")
+
+
+def add_reason(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    parser.add_argument(
+        "--reason",
+        metavar="RAISON",
+        required=required,
+        default="",
+        help="ce qu'un collègue lira" + (" (obligatoire)" if required else ""),
+    )
+
+
+def add_business(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    parser.add_argument(
+        "--business", metavar="ENTREPRISE", required=required, help="identifiant de l'entreprise"
+    )
+
+
+def add_ids(parser: argparse.ArgumentParser, count: str = "+") -> None:
+    parser.add_argument(
+        "ids", metavar="NUMÉRO", nargs=count, type=positive, help="numéros de messages"
+    )
+
+
+def positive(text: str) -> int:
+    """A whole number from 1, as a bigint column holds it."""
+    if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"« {text} » n'est pas un numéro")
+    return int(text)
+
+
+def days(text: str) -> int:
+    """1 to 3660: ten years of slots are still quick to count."""
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= 3660:
+        raise argparse.ArgumentTypeError(f"« {text} » : attendu un nombre de jours de 1 à 3660")
+    return int(text)
+
+
+def day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"« {text} » : attendu une date, 2026-03-10") from None
+
+
+def instant(text: str) -> datetime:
+    """ISO 8601, aware: an instant without a zone means two things in France on one day a year."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise argparse.ArgumentTypeError(
+            f"« {text} » : attendu une date, une heure et un fuseau, 2026-03-10T10:00:00+01:00"
+        )
+    return found
+
+
+def listed(names: Iterable[str]) -> str:
+    """For a help text: the names, in French."""
+    *most, last = names
+    return f"{', '.join(most)} ou {last}" if most else last

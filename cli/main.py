@@ -1,0 +1,73 @@
+"""The command line: who registers which commands, and how errors end.
+
+Exit codes: 0 done, 2 done in part (a run that ended *partial*, an import with rejects), 1 failed or
+refused, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from cli.arguments import Parser
+
+# In the order of the help. Each module has `register(subparsers)`.
+COMMANDS = (
+    "cli.jobs",
+    "cli.run",
+    "cli.preview",
+    "cli.pause",
+    "cli.explain",
+    "cli.followups",
+    "cli.messages",
+    "cli.operate",
+    "cli.quarantine",
+    "cli.import_file",
+    "cli.maintenance",
+    "cli.secrets",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code; a refused command line raises `SystemExit`."""
+    from sqlalchemy.exc import DBAPIError
+
+    from chalicelib.db.sqlstate import sqlstate
+    from chalicelib.errors import PonctuelError
+
+    try:
+        arguments = parser().parse_args(argv)
+        status: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except PonctuelError as error:
+        return _failed(str(error))
+    except DBAPIError as error:
+        code = sqlstate(error) or "sans code"
+        return _failed(f"La base de données refuse cette opération (SQLSTATE {code}).")
+    except KeyboardInterrupt:
+        print("Interrompu.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read the answer (`| head`) has enough; Python must not complain while it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def parser() -> Parser:
+    found = Parser(
+        prog="ponctuel",
+        description="Les jobs, relances et messages de Ponctuel, sur la base de DATABASE_URL.",
+        epilog="Codes de sortie : 0 réussi, 2 en partie, 1 échec, 130 interrompu.",
+    )
+    subparsers = found.add_subparsers(metavar="COMMANDE", required=True, dest="command")
+    for name in COMMANDS:
+        import_module(name).register(subparsers)
+    return found
+
+
+def _failed(message: str) -> int:
+    print(" ".join(message.split()), file=sys.stderr)
+    return 1

@@ -1,0 +1,175 @@
+"""`messages` and `message`: what the outbox holds, and what one message says."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+from rich.console import Console
+from sqlalchemy import text
+
+from chalicelib.errors import NotFound
+from chalicelib.outbox import kinds
+from chalicelib.outbox.operator import HOLDS, STATES
+from cli import output
+from cli.arguments import add_business, command, positive
+from cli.letter import as_it_would_leave
+from cli.source import database
+
+_WHERE = """
+ WHERE (CAST(:state AS text) IS NULL OR m.state = :state)
+   AND (CAST(:hold AS text) IS NULL OR (m.state = 'held' AND m.hold_reason = :hold))
+   AND (CAST(:business_id AS text) IS NULL OR m.business_id = :business_id)
+   AND (CAST(:kind AS text) IS NULL OR m.kind = :kind)
+"""
+_LIST = text(f"""
+SELECT m.id, m.business_id, m.kind, m.subject, m.content->>'number' AS number, m.step, m.state,
+       m.hold_reason, m.planned_at, m.not_before, m.expires_at, m.settled_at, m.attempts,
+       m.error_code, m.error
+  FROM ponctuel.messages m {_WHERE} ORDER BY m.id DESC LIMIT :limit
+""")
+_COUNTS = text(f"""
+SELECT m.state, m.hold_reason, count(*) AS count FROM ponctuel.messages m {_WHERE}
+ GROUP BY m.state, m.hold_reason ORDER BY count(*) DESC, m.state, m.hold_reason
+""")
+_ONE = text("""
+SELECT m.*, b.subject AS title, b.text, b.attachments, r.number AS run_number,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('kind', l.kind, 'subject', l.subject,
+                 'cycle', l.cycle, 'step', l.step) ORDER BY l.subject), '[]')
+          FROM ponctuel.message_lines l WHERE l.message_id = m.id) AS lines,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'event', e.event,
+                 'actor', e.actor, 'reason', e.reason) ORDER BY e.id), '[]')
+          FROM ponctuel.message_events e WHERE e.message_id = m.id) AS events
+  FROM ponctuel.messages m
+  LEFT JOIN ponctuel.message_bodies b ON b.message_id = m.id
+  LEFT JOIN ponctuel.runs r ON r.id = m.run_id
+ WHERE m.id = :id
+""")
+UNSENT = ("planned", "held", "claimed")
+
+
+def register(subparsers: Any) -> None:
+    parser = command(subparsers, "messages", "les messages, le plus récent d'abord", _list)
+    parser.add_argument("--state", choices=tuple(STATES), metavar="ÉTAT", help=", ".join(STATES))
+    parser.add_argument(
+        "--hold", choices=tuple(HOLDS), metavar="RAISON", help=f"retenus : {', '.join(HOLDS)}"
+    )
+    add_business(parser)
+    parser.add_argument("--kind", metavar="GENRE", help="par exemple billing.invoice_followup")
+    parser.add_argument("--limit", metavar="N", type=positive, default=50, help="50 par défaut")
+    parser = command(subparsers, "message", "un message : son texte et son histoire", _message)
+    parser.add_argument("id", metavar="NUMÉRO", type=positive)
+
+
+def _list(arguments: Namespace) -> int:
+    where = {
+        "state": arguments.state,
+        "hold": arguments.hold,
+        "business_id": arguments.business,
+        "kind": arguments.kind,
+    }
+    with database() as source, source.transaction() as connection:
+        counts = connection.execute(_COUNTS, where).mappings()
+        found = connection.execute(_LIST, where | {"limit": arguments.limit}).mappings()
+        data = {"counts": [dict(row) for row in counts], "messages": [dict(row) for row in found]}
+    output.answer(arguments, data, _show_list)
+    return 0
+
+
+def _message(arguments: Namespace) -> int:
+    with database() as source:
+        with source.transaction() as connection:
+            row = connection.execute(_ONE, {"id": arguments.id}).mappings().first()
+        if row is None:
+            raise NotFound("Aucun message ne porte ce numéro.")
+        data = dict(row)
+        if data["state"] in UNSENT:
+            data["preview"] = as_it_would_leave(source.engine, data)
+    output.answer(arguments, data, _show_one)
+    return 0
+
+
+def title_of(kind: str) -> str:
+    """A kind's French title, or its name when no domain registers it any more."""
+    try:
+        return kinds.load(kind).title
+    except NotFound:
+        return kind
+
+
+def _show_list(screen: Console, data: dict[str, Any]) -> None:
+    if not data["messages"]:
+        output.line(screen, "Aucun message.")
+        return
+    total = sum(row["count"] for row in data["counts"])
+    split = ", ".join(f"{row['count']} {_state(row)}" for row in data["counts"])
+    output.line(screen, f"{output.plural(total, 'message', 'messages')} : {split}")
+    output.table(
+        screen,
+        ("n°", "entreprise", "genre", "sujet", "niveau", "état", "prévu", "détail"),
+        [
+            (
+                row["id"],
+                row["business_id"],
+                title_of(row["kind"]),
+                row["number"] or row["subject"],
+                row["step"],
+                _state(row),
+                row["planned_at"],
+                row["error"] or row["error_code"],
+            )
+            for row in data["messages"]
+        ],
+    )
+    if len(data["messages"]) < total:
+        output.line(screen, f"Les {len(data['messages'])} plus récents (--limit pour plus).")
+
+
+def _state(row: dict[str, Any]) -> str:
+    if row["state"] != "held":
+        return STATES[row["state"]]
+    return f"{STATES['held']} ({HOLDS.get(row['hold_reason'], row['hold_reason'])})"
+
+
+def _show_one(screen: Console, data: dict[str, Any]) -> None:
+    output.line(screen, f"Message n° {data['id']} : {title_of(data['kind'])}", "bold")
+    output.facts(
+        screen,
+        {
+            "entreprise": data["business_id"],
+            "état": _state(data),
+            "sujet": data["content"].get("number") or data["subject"],
+            "niveau": data["step"],
+            "cycle": data["cycle"],
+            "à": data["recipient"],
+            "copie": ", ".join(data["cc"]),
+            "prévu": data["planned_at"],
+            "par l'exécution": data["run_number"],
+            "pas avant": data["not_before"],
+            "trop tard après": data["expires_at"],
+            "appel": data["submitting_at"],
+            "clos": data["settled_at"],
+            "fournisseur": " ".join(filter(None, (data["provider"], data["provider_id"]))),
+            "Message-ID": data["message_id"],
+            "erreur": data["error"] or data["error_code"],
+            "pièces jointes": ", ".join(a["name"] for a in data["attachments"] or ()),
+        },
+    )
+    preview = data.get("preview")
+    if data["text"] is not None and preview is None:
+        _show_text(screen, data["title"], data["text"])
+    elif preview is not None and preview["text"] is not None:
+        output.line(screen, "\nTel qu'il partirait maintenant", "bold")
+        _show_text(screen, preview["subject"], preview["text"])
+    elif preview is not None:
+        output.line(screen, f"\nIl ne partirait pas maintenant : {preview['why']}.", "yellow")
+    output.table(
+        screen,
+        ("le", "événement", "par", "raison"),
+        [(output.when(e["at"]), e["event"], e["actor"], e["reason"]) for e in data["events"]],
+    )
+
+
+def _show_text(screen: Console, subject: str, body: str) -> None:
+    output.line(screen, f"\nObjet : {subject}", "bold")
+    output.line(screen, f"\n{body}")

@@ -1,0 +1,104 @@
+"""A run in French: its status, its counts, its errors by subject."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from chalicelib import jobs
+from cli import output
+
+STATUSES = {
+    "queued": "en attente",
+    "running": "en cours",
+    "continued": "à reprendre",
+    "succeeded": "réussie",
+    "partial": "en partie",
+    "failed": "en échec",
+    "skipped": "passée",
+}
+COLOURS = {"succeeded": "green", "partial": "yellow", "failed": "red"}
+EXIT_CODES = {"succeeded": 0, "skipped": 0, "partial": 2}
+# In the order in which they are told: singular and plural.
+_COUNTS = {
+    "planned": ("prévu", "prévus"),
+    "sent": ("envoyé", "envoyés"),
+    "accepted": ("accepté", "acceptés"),
+    "delivered": ("remis", "remis"),
+    "pending": ("en attente d'envoi", "en attente d'envoi"),
+    "held": ("retenu", "retenus"),
+    "held_for_approval": ("à approuver", "à approuver"),
+    "refused": ("refusé", "refusés"),
+    "uncertain": ("incertain", "incertains"),
+    "cancelled": ("annulé", "annulés"),
+    "expired": ("trop tard", "trop tard"),
+    "quotes_expired": ("devis expiré", "devis expirés"),
+    "messages": ("message", "messages"),
+    "changes": ("changement", "changements"),
+    "left_out": ("laissé de côté", "laissés de côté"),
+    "failed": ("en erreur", "en erreur"),
+}
+
+
+def exit_code(status: str) -> int:
+    """0 succeeded (or skipped, with its reason), 2 partial, 1 for anything else."""
+    return EXIT_CODES.get(status, 1)
+
+
+def counts_in_words(counts: Mapping[str, int]) -> str:
+    """As "2 prévus, 2 envoyés"; counts of zero are left out, unknown ones keep their name."""
+    told = [name for name in _COUNTS if counts.get(name)]
+    told += [name for name in counts if counts[name] and name not in _COUNTS]
+    return ", ".join(output.plural(counts[name], *_COUNTS.get(name, (name, name))) for name in told)
+
+
+def show_run(screen: Console, run: Mapping[str, Any]) -> None:
+    """A run of the ledger, with `errors`, as `ledger.read` gives it."""
+    zone, status = run["zone"], run["status"]
+    kind = " à blanc" if run["dry_run"] else ""
+    output.line(screen, f"{jobs.title_of(run['job'])} ({run['job']})", "bold")
+    output.line(
+        screen, f"Exécution{kind} n° {run['number']} {STATUSES[status]}", COLOURS.get(status, "")
+    )
+    output.facts(
+        screen,
+        {
+            "identifiant": run["id"],
+            "fuseau": zone,
+            "créneaux": " → ".join(
+                dict.fromkeys(
+                    output.when(run[slot], zone) for slot in ("slot_from", "slot_to") if run[slot]
+                )
+            ),
+            "début": output.when(run["started_at"], zone),
+            "durée": output.duration(run["started_at"], run["finished_at"]),
+            "demandée par": run["requested_by"],
+            "raison": run["reason"],
+            "à la date du": output.when(run["as_of"], zone),
+            "forcée": run["force"] or None,
+            "résultat": counts_in_words(run["counts"]),
+            "message": run["error"],
+        },
+    )
+    output.table(
+        screen,
+        ("entreprise", "état", "envoyés", "erreur"),
+        [
+            (result["id"], STATUSES[result["status"]], result["count"], result.get("error"))
+            for result in run["results"]
+        ],
+    )
+    show_errors(screen, run["errors"])
+
+
+def show_errors(screen: Console, errors: list[Mapping[str, Any]]) -> None:
+    """The items that failed, one line each."""
+    if errors:
+        output.line(screen, f"\n{output.plural(len(errors), 'erreur', 'erreurs')}", "red")
+    output.table(
+        screen,
+        ("entreprise", "élément", "étape", "code", "erreur"),
+        [(e["business_id"], e["item"], e["step"], e["code"], e["error"]) for e in errors],
+    )
