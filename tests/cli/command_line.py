@@ -20,6 +20,7 @@ class Answer:
     @property
     def data(self) -> Any:
         """What `--json` printed."""
+        assert self.out, self.err
         return json.loads(self.out)
 
     @property

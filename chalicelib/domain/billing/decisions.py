@@ -85,7 +85,7 @@ SELECT m.business_id, m.content->>'document' AS document, m.content->>'number' A
        m.hold_reason, m.planned_at AS at, m.error_code, m.error
   FROM ponctuel.messages m
  WHERE m.kind IN {queries.KINDS} AND m.state IN ('planned','held','claimed','submitting')
-   AND m.planned_at <= ponctuel.clock() - :too_long
+   AND m.planned_at <= ponctuel.clock() - CAST(:too_long AS interval)
    AND NOT (m.state = 'held' AND m.hold_reason = 'window' AND m.not_before > ponctuel.clock())
    AND (CAST(:business_id AS text) IS NULL OR m.business_id = :business_id)
  ORDER BY m.planned_at, m.id
