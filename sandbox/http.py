@@ -47,7 +47,6 @@ class Api:
 
     app: Chalice
     host: str = "127.0.0.1:8000"
-    scheme: str = "http"
     under_stage: bool = False
 
     def call(
@@ -171,6 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers: dict[str, list[str]] = {}
         for name, value in self.headers.items():
             headers.setdefault(name, []).append(value)
+        headers["X-Forwarded-Proto"] = ["http"]
         api = Api(self.api_app, host=self.headers.get("Host", ""))
         return api.call(
             self.command, self.path, headers=headers, body=body, address=self.client_address[0]

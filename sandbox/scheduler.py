@@ -95,11 +95,11 @@ def start_ticks(functions: LocalLambda, stop: threading.Event) -> threading.Thre
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set; a second signal is the default's again."""
+    """An event that SIGTERM and SIGINT set. A second one interrupts whatever takes too long."""
     stop = threading.Event()
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, signal.default_int_handler)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
