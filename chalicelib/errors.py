@@ -107,7 +107,7 @@ class OutcomeUnknown(PonctuelError):
 
 
 class MissingVariable(PonctuelError):
-    """A template asks for a variable that has no value: the message is held, never sent with a hole."""
+    """A template asks for a variable without a value: the message is held, not sent with a hole."""
 
     code = "missing_variable"
 

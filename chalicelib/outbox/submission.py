@@ -39,7 +39,7 @@ class Submission:
     mail: Mail
 
 
-class _Held(Exception):  # noqa: N818 - a turn of the flow, caught two functions up
+class _Held(Exception):  # a turn of the flow, caught two functions up
     def __init__(self, reason: str, error: str) -> None:
         super().__init__(error)
         self.reason = reason
