@@ -118,11 +118,11 @@ def _show_went_live(screen: Console, data: dict[str, Any]) -> None:
         output.line(screen, f"En service : {', '.join(names)}.", "green")
     else:
         output.line(screen, "C'était déjà en service.")
-    for count, verb in (
-        (data["released"], "partiront au prochain envoi"),
-        (data["discarded"], "sont annulés"),
-        (data["still_held"], "restent retenus"),
+    for count, one, many in (
+        (data["released"], "partira au prochain envoi", "partiront au prochain envoi"),
+        (data["discarded"], "est annulé", "sont annulés"),
+        (data["still_held"], "reste retenu", "restent retenus"),
     ):
         if count:
             messages = output.plural(count, "message", "messages")
-            output.line(screen, f"{messages} : {verb}.")
+            output.line(screen, f"{messages} {one if count < 2 else many}.")
