@@ -7,13 +7,14 @@ API Gateway refuses by itself is refused here in the same words.
 from __future__ import annotations
 
 import json
+import re
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 from uuid import uuid4
 
 from chalice.app import Chalice
@@ -84,8 +85,8 @@ class Api:
         address: str = "127.0.0.1",
     ) -> dict[str, Any] | None:
         """The REST proxy event; None when no route takes that method and path."""
-        target = urlsplit(path)
-        inside = target.path.removeprefix(f"/{STAGE}") if self.under_stage else target.path
+        path, _, asked = path.partition("?")
+        inside = path.removeprefix(f"/{STAGE}") if self.under_stage else path
         found = self._match(method, inside)
         if found is None:
             return None
@@ -96,7 +97,7 @@ class Api:
             several = {"Content-Type": ["application/json"], **several}
         text, encoded = _payload(body)
         queries = _several(query)
-        for name, value in parse_qsl(target.query, keep_blank_values=True):
+        for name, value in parse_qsl(asked, keep_blank_values=True):
             queries.setdefault(name, []).append(value)
         return {
             "resource": resource,
@@ -110,7 +111,7 @@ class Api:
             "stageVariables": None,
             "requestContext": {
                 "resourcePath": resource,
-                "path": target.path,
+                "path": path,
                 "httpMethod": method,
                 "stage": STAGE,
                 "requestId": str(uuid4()),
@@ -160,9 +161,12 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in reply.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(reply.body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(reply.body)
+        try:
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(reply.body)
+        except ConnectionError:  # whoever asked did not wait for the answer
+            self.close_connection = True
 
     def _call(self) -> Reply:
         length = int(self.headers.get("Content-Length") or 0)
@@ -179,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _refused(self) -> Reply | None:
         """On this machine no secret may be needed, so that no web page may reach us: neither from
         another site, nor through a name of its own that leads to 127.0.0.1."""
-        host = self.headers.get("Host", "").rpartition(":")[0] or self.headers.get("Host", "")
+        host = re.sub(r":\d+$", "", self.headers.get("Host", ""))
         length = self.headers.get("Content-Length") or "0"
         foreign = self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
         if host not in LOOPBACK_HOSTS or foreign:

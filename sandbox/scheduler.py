@@ -7,9 +7,10 @@ a tick too many finds nothing due.
 
 from __future__ import annotations
 
+import select
 import signal
-import threading
-from collections.abc import Callable, Iterable
+import socket
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import FrameType
@@ -31,8 +32,27 @@ BUSINESS_TICKS = Schedule("*/15 * * * *", "UTC")
 GRACE_S = 8.0
 
 
-class Clock(Protocol):
-    def __call__(self) -> datetime: ...
+class Stop(Protocol):
+    def wait(self, timeout: float) -> bool:
+        """Returns after `timeout` seconds, or earlier and True when it is time to stop."""
+        ...
+
+
+class Signals:
+    """A `Stop` by SIGTERM or Ctrl-C. A second one interrupts whatever takes too long."""
+
+    def __init__(self) -> None:
+        # A pipe: a signal may come while this very thread holds the lock of a threading.Event.
+        self._reader, self._writer = socket.socketpair()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._handle)
+
+    def wait(self, timeout: float) -> bool:
+        return bool(select.select([self._reader], [], [], timeout)[0])
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.default_int_handler)
+        self._writer.send(b".")
 
 
 def utc_now() -> datetime:
@@ -41,20 +61,19 @@ def utc_now() -> datetime:
 
 @dataclass
 class Scheduler:
-    """`tick(job)` starts a job and returns at once. `now` is aware; `stop` ends `run`."""
+    """`tick(job)` starts a job and returns at once. `now` gives the time, aware."""
 
     tick: Callable[[str], None]
-    schedules: dict[str, Schedule]
-    stop: threading.Event
-    now: Clock = utc_now
+    schedules: Mapping[str, Schedule]
+    now: Callable[[], datetime] = utc_now
 
-    def run(self) -> None:
+    def run(self, stop: Stop) -> None:
         """Ticks every job once, for what was missed before, then each at its slots, until `stop`.
         However long the process slept, a job is ticked once for all that it missed."""
         last = self.now()
         for job in self.schedules:
             self.tick(job)
-        while not self.stop.wait(self.nap(self.now())):
+        while not stop.wait(self.nap(self.now())):
             now = self.now()
             for job, schedule in self.schedules.items():
                 if schedule.due(last, now) is not None:
@@ -82,46 +101,26 @@ def _schedule(job: Job, current: Settings) -> Schedule:
     return job.schedule_in(zone, current)
 
 
-def start_ticks(functions: LocalLambda, stop: threading.Event) -> threading.Thread:
-    """The scheduler in a thread of this process. Raises `SettingsError`."""
-    scheduler = Scheduler(
-        tick=lambda job: functions.start(job, envelope(job)),
-        schedules=schedules(settings()),
-        stop=stop,
-    )
-    thread = threading.Thread(target=scheduler.run, name="scheduler", daemon=True)
-    thread.start()
-    return thread
-
-
-def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set. A second one interrupts whatever takes too long."""
-    stop = threading.Event()
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.default_int_handler)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)
-    return stop
+def ticking(functions: LocalLambda) -> Scheduler:
+    """The scheduler of this process's settings. Raises `SettingsError`."""
+    return Scheduler(lambda job: functions.start(job, envelope(job)), schedules(settings()))
 
 
 def main() -> int:
     """Runs the schedules against DATABASE_URL until SIGTERM or Ctrl-C. Returns an exit code."""
-    stop = stop_on_signals()
+    stop = Signals()
     try:
-        current = settings()
-        _ = current.database_url
+        _ = settings().database_url
         with LocalLambda() as functions:
-            thread = start_ticks(functions, stop)
+            scheduler = ticking(functions)
             logs.info("scheduler_started", jobs=list(jobs.NAMES))
-            stop.wait()
-            thread.join()
+            scheduler.run(stop)
             functions.close(GRACE_S)
     except SettingsError as error:
         logs.error("scheduler_not_started", error=error)
         return 1
+    except KeyboardInterrupt:
+        return 130
     logs.info("scheduler_stopped")
     return 0
 

@@ -81,11 +81,10 @@ def _place(engine: Engine, run_id: UUID, seconds: float) -> Iterator[bool]:
         if taken is None:  # full, or the very first call
             connection.execute(_INSTALL, {"places": PLACES})
             taken = connection.execute(_TAKE, values).mappings().first()
-    try:
-        yield taken is not None
-    finally:
-        if taken is not None:
-            _free(engine, taken)
+    yield taken is not None
+    # After an error the database may hang once more, and the place comes free by itself.
+    if taken is not None:
+        _free(engine, taken)
 
 
 def _free(engine: Engine, taken: Any) -> None:
@@ -93,5 +92,5 @@ def _free(engine: Engine, taken: Any) -> None:
         with transaction(engine) as connection:
             connection.execute(_FREE, dict(taken))
     except DatabaseUnavailable as error:
-        # The place comes free by itself; what happened to the run matters more to the caller.
+        # What happened to the run matters more to the caller.
         logs.warning("place_not_freed", error=error)

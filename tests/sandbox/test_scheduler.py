@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,21 +27,17 @@ START = datetime(2026, 3, 10, 9, 0, 30, tzinfo=UTC)
 
 
 @dataclass
-class Life(threading.Event):
+class Life:
     """A clock that moves by itself: each wait takes as long as it was asked, or as `naps` says."""
 
     at: datetime = START
     until: datetime = START + timedelta(hours=3)
     naps: list[timedelta] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        super().__init__()
-
     def now(self) -> datetime:
         return self.at
 
-    def wait(self, timeout: float | None = None) -> bool:
-        assert timeout is not None
+    def wait(self, timeout: float) -> bool:
         assert 0 < timeout <= LONGEST_NAP_S
         self.at += self.naps.pop(0) if self.naps else timedelta(seconds=timeout)
         return self.at > self.until
@@ -52,7 +47,7 @@ def ticks(life: Life, **expressions: str) -> list[tuple[str, datetime]]:
     """What is ticked, and when, in that life; without the ticks of the start."""
     found: list[tuple[str, datetime]] = []
     planned = {job: Schedule.parse(text, "UTC") for job, text in expressions.items()}
-    Scheduler(lambda job: found.append((job, life.at)), planned, life, life.now).run()
+    Scheduler(lambda job: found.append((job, life.at)), planned, life.now).run(life)
     assert [job for job, _ in found[: len(planned)]] == list(planned)
     return found[len(planned) :]
 

@@ -1,0 +1,132 @@
+"""`make serve`: HTTP and the schedules on this machine, with a sample to act on, until Ctrl-C.
+
+Nothing leaves the machine: the SMTP server is the sandbox's own, the HTTP server is on 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import ThreadingHTTPServer
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, text
+
+from chalicelib import jobs
+from chalicelib.errors import PonctuelError
+from chalicelib.runner import triggers
+from sandbox import http
+from sandbox.environment import ROOT, Environment, running
+from sandbox.local_lambda import LocalLambda, LocalTrigger
+from sandbox.scheduler import GRACE_S, Signals, ticking
+
+FIRST_PORT = 8000
+PORTS = 20
+PARIS = ZoneInfo("Europe/Paris")
+
+
+def main() -> int:
+    stop = Signals()
+    print("Démarrage de PostgreSQL et du serveur SMTP du bac à sable…", flush=True)
+    try:
+        with running("serve", fresh=False) as environment:
+            loaded = _load_sample(environment)
+            with LocalLambda() as functions, _http() as port:
+                triggers.install(LocalTrigger(functions))
+                scheduler = ticking(functions)
+                print(_welcome(environment, port, loaded), flush=True)
+                scheduler.run(stop)
+                print("Arrêt…", flush=True)
+                functions.close(GRACE_S)
+    except (PonctuelError, OSError) as error:
+        print(f"Erreur : {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _load_sample(environment: Environment) -> int:
+    """Fills an empty database with the sample businesses, live; returns how many it loaded."""
+    with environment.engine() as engine, engine.begin() as connection:
+        if connection.execute(text("SELECT count(*) FROM ponctuel.businesses")).scalar_one():
+            return 0
+        from sandbox import sample
+
+        businesses = sample.build(datetime.now(UTC).astimezone(PARIS).date())
+        sample.load(connection, businesses)
+        for key, content in businesses.documents.items():
+            path = environment.documents / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return _go_live(connection)
+
+
+def _go_live(connection: Connection) -> int:
+    """Mail only reaches the sandbox, so nothing has to be reviewed first."""
+    from chalicelib.outbox.go_live import go_live
+
+    names = list(connection.execute(text("SELECT id FROM ponctuel.businesses")).scalars())
+    for name in (None, *names):
+        go_live(connection, business_id=name, by="make serve", reason="bac à sable")
+    return len(names)
+
+
+@contextmanager
+def _http() -> Iterator[int]:
+    """The HTTP server on the first free port; yields the port."""
+    server = _bound()
+    thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _bound() -> ThreadingHTTPServer:
+    import app
+
+    for port in range(FIRST_PORT, FIRST_PORT + PORTS):
+        try:
+            return http.server(app.app, port)
+        except OSError:
+            continue
+    raise OSError(f"aucun port libre de {FIRST_PORT} à {FIRST_PORT + PORTS - 1}.")
+
+
+def _welcome(environment: Environment, port: int, loaded: int) -> str:
+    url = f"http://127.0.0.1:{port}"
+    curl = "curl"
+    needed = "Aucun secret n'est demandé sur cette machine."
+    if os.environ.get("CRON_SECRET"):
+        curl = 'curl -H "Authorization: Bearer $CRON_SECRET"'
+        needed = "CRON_SECRET est défini : les appels doivent le porter."
+    sample = f"{loaded} entreprises d'exemple sont chargées.\n" if loaded else ""
+    taken = "" if port == FIRST_PORT else f"Le port {FIRST_PORT} est pris ; voici le {port}.\n"
+    mails = environment.mails.relative_to(ROOT)
+    return f"""
+Ponctuel tourne sur {url} ; rien ne quitte cette machine.
+{taken}{sample}{needed}
+
+  les jobs               {curl} {url}/jobs
+  les relances, à blanc  {curl} {url}/jobs/followups/runs -d '{{"dry_run": true}}'
+  les relances           {curl} {url}/followups/process-automatic
+  les exécutions         {curl} {url}/jobs/followups/runs
+  toutes les routes      {url}/openapi.json
+  les e-mails partis     {mails}
+  en ligne de commande   DATABASE_URL='{environment.url}' ./ponctuel messages
+
+Les horaires tournent aussi ({len(jobs.NAMES)} jobs). Ctrl-C arrête tout ; les données restent dans
+var/, que `make clean` efface.
+"""
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
