@@ -26,7 +26,7 @@ serve: $(READY) ## HTTP and the scheduler on this machine, until Ctrl-C
 	@$(BIN)/python -m sandbox.serve
 
 test: $(READY) ## the test suite, in parallel
-	@$(BIN)/python -m pytest -n auto --dist worksteal
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
 lint: $(READY) ## ruff: style and mistakes
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

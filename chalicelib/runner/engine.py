@@ -54,7 +54,7 @@ BATCH_CTE = """SELECT business_id, item FROM ponctuel.run_items
 # outbox.
 Delivery = Callable[[Run, Deadline], Mapping[str, int]]
 # Tells the operator that a run ended badly, in the closing transaction.
-Alert = Callable[[Connection, Run, str, str], None]
+Alert = Callable[[Connection, Job, Run, str, str], None]
 
 
 @dataclass
@@ -275,7 +275,7 @@ def close(work: Work, run: Run, error_code: str | None = None, error: str | None
         run.counts = dict(Counter(run.counts) + Counter(totals.counts))
         status = "failed" if error_code else "partial" if totals.failed else "succeeded"
         if work.alert and status != "succeeded" and closing.is_news(connection, run):
-            work.alert(connection, run, status, error or totals.sentence or "")
+            work.alert(connection, work.job, run, status, error or totals.sentence or "")
         if work.job.quiet and status == "succeeded" and not run.counts:
             ledger.forget(connection, run)
         else:
@@ -290,8 +290,8 @@ def close(work: Work, run: Run, error_code: str | None = None, error: str | None
         through = max(run.now, run.slot_to or run.now)
         lease.cover(connection, run.job, run.zone, run.id, run.fence, through)
     logs.info("run_finished", job=run.job, run_id=str(run.id), status=status, counts=run.counts)
-    logs.metric("RunsFinished", 1, job=run.job, status=status)
+    logs.metric("runs_finished", 1, job=run.job, status=status)
     for counted in ("sent", "refused", "uncertain", "failed"):
         if run.counts.get(counted):
-            logs.metric("RunItems", run.counts[counted], job=run.job, outcome=counted)
+            logs.metric("run_items", run.counts[counted], job=run.job, outcome=counted)
     return status

@@ -114,11 +114,11 @@ def _delivery(job: Job, engine: Engine, current: Settings) -> Delivery:
     return send
 
 
-def _alert(connection: Connection, run: Run, status: str, sentence: str) -> None:
+def _alert(connection: Connection, job: Job, run: Run, status: str, sentence: str) -> None:
     logs.error("run_alert", job=run.job, run_id=str(run.id), status=status)
     from chalicelib.domain.operations.alerts import plan_run_alert
 
-    plan_run_alert(connection, run, status, sentence)
+    plan_run_alert(connection, run, job.title, status, sentence)
 
 
 def _holder(context: Any) -> str:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 # The zone of jobs whose slots are computed in each business's own zone.
 BUSINESS = "business"
-# EventBridge's PutRule refuses a longer ScheduleExpression.
-MAX_RULE_LENGTH = 256
 
 _DAY = 24 * 60
 _LATEST_TICK = 60
@@ -60,8 +58,7 @@ def eventbridge_rule(expression: str, zone: str, *, now: datetime | None = None)
     # Outside of one UTC day, the UTC date of a tick is not the local date of its slot.
     days = _days(cron) if all(0 <= tick < _DAY for tick in ticks) else _EVERY_DAY
     minutes, hours = {tick % 60 for tick in ticks}, {tick // 60 % 24 for tick in ticks}
-    rule = _rule(minutes, hours, days)
-    return rule if len(rule) <= MAX_RULE_LENGTH else _rule(minutes, hours, _EVERY_DAY)
+    return _rule(minutes, hours, days)
 
 
 class _SkippedHour(NamedTuple):

@@ -152,7 +152,6 @@ class Schedule:
                 other_pass.clear()
             yield instants[0]
             other_pass += instants[1:]
-        yield from other_pass
 
 
 def _instants(wall: datetime, zone: tzinfo, *, follows_clock: bool) -> list[datetime]:

@@ -27,7 +27,6 @@ WAY = {
 # Module → what it may import besides, and why.
 BESIDES = {
     "runner.invocation": {"domain", "outbox", "providers"},  # the one place that puts it together
-    "domain.operations.kinds": {"jobs"},  # an alert calls a job by its title
     "outbox.go_live": {"domain"},  # lists the kinds by name, as `kinds.load` finds one
     "redaction": {"db.sqlstate"},  # a database error is told by its code, not by its text
     "settings": {"providers.mail.port"},  # a sender is an address, as mail has it

@@ -25,7 +25,9 @@ ON CONFLICT (business_id, kind, subject, cycle, step) WHERE NOT key_free DO NOTH
 """)
 
 
-def plan_run_alert(connection: Connection, run: Run, status: str, sentence: str) -> None:
+def plan_run_alert(
+    connection: Connection, run: Run, title: str, status: str, sentence: str
+) -> None:
     """Plans the e-mail that says that a run ended badly, in the transaction that closes it."""
     current = settings()
     if current.operator_email is None:
@@ -34,6 +36,7 @@ def plan_run_alert(connection: Connection, run: Run, status: str, sentence: str)
     url = f"{current.public_url}/runs/{run.id}" if current.public_url else None
     content = {
         "job": run.job,
+        "job_title": title,
         "status": status,
         "run_id": str(run.id),
         "error": sentence,

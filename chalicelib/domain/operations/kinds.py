@@ -15,12 +15,10 @@ RUN_ALERT = "operations.run_alert"
 def still_wanted(
     _connection: Connection, messages: Sequence[Claimed], _now: datetime
 ) -> Mapping[int, Verdict]:
-    """An alert is always wanted; its title is the job's of today."""
-    from chalicelib.jobs import title_of
-
+    """An alert is always wanted."""
     return {
         message.id: Send(
-            content={**message.content, "job_title": title_of(str(message.content["job"]))},
+            content=message.content,
             recipients=message.recipient or "",
             sender_name="Ponctuel",
         )
