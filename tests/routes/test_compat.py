@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
+from dataclasses import replace
 
 import pytest
 
+from chalicelib import jobs
+from chalicelib.routes.call import Call
+from chalicelib.routes.compat import TABLE, route
+from chalicelib.routes.door import respond
+from chalicelib.settings import settings
 from tests.routes.doors import FOLLOWUPS, SECRET, Door, bearer
 
 DONE = "Traitement des relances automatiques terminé avec succès"
@@ -197,3 +203,25 @@ def test_a_call_during_a_run_gets_the_run_that_follows_it(
         *following,
     }
     assert door.get(f"/runs/{following.pop()}").json()["status"] == "succeeded"
+
+
+def test_every_row_of_the_table_runs_a_registered_job_and_logs_its_users_line() -> None:
+    for row in TABLE:
+        assert row.job in jobs.NAMES
+        assert row.line.startswith("🔄 Déclenchement")
+        assert row.line.endswith("via API...")
+        assert row.path.startswith("/")
+        assert not row.path.startswith("/api")
+
+
+def test_a_row_can_have_its_own_sentence_and_fields(door: Door) -> None:
+    row = replace(
+        TABLE[0],
+        message="Vérification terminée",
+        fields=lambda run: {"deletedCount": run["counts"].get("deleted", 0)},
+    )
+    door.ends("succeeded", counts='{"deleted": 5}')
+    event = door.api.event("GET", FOLLOWUPS, headers=bearer())
+    assert event is not None
+    body = respond(route(row), Call(event, {}, settings())).body
+    assert (body["message"], body["deletedCount"]) == ("Vérification terminée", 5)
