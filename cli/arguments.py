@@ -28,7 +28,9 @@ _FRENCH = (
 
 class _Formatter(argparse.HelpFormatter):
     def __init__(self, prog: str, **options: Any) -> None:
-        super().__init__(prog, max_help_position=30, **options)
+        super().__init__(prog, **options)
+        # argparse forgets that commands are indented, and gives long names a line of their own.
+        self._action_max_length = 14
 
     def add_usage(
         self, usage: str | None, actions: Any, groups: Any, prefix: str | None = None

@@ -18,6 +18,7 @@ from chalicelib.runner.deadline import Deadline
 from chalicelib.runner.job import Job
 from chalicelib.runner.request import request
 from chalicelib.runner.work import MAX_HOPS, Bench, work
+from cli.run_detail import detail
 
 # Between two looks at a run that another process does, or that waits before it is tried again.
 LOOK_AGAIN_S = 1.0
@@ -77,7 +78,7 @@ def _deadline(job: Job, stop: threading.Event) -> Deadline:
 
 def _row(bench: Bench, job: Job, zone: str, run_id: UUID) -> dict[str, Any]:
     with transaction(bench.engine) as connection:
-        row = ledger.read(connection, run_id)
+        row = detail(connection, run_id)
     if row is not None:
         return row
     # A quiet job's run leaves no row when there was nothing to do.
@@ -87,5 +88,6 @@ def _row(bench: Bench, job: Job, zone: str, run_id: UUID) -> dict[str, Any]:
         "counts": {},
         "results": [],
         "errors": [],
+        "message_errors": [],
         "error": None,
     }

@@ -122,7 +122,7 @@ def _next(connection: Connection, values: Mapping[str, Any]) -> tuple[str | None
 
 
 def _run(arguments: Namespace) -> int:
-    with database() as source, source.transaction() as connection:
+    with database() as source, source.snapshot() as connection:
         found = explain(
             connection,
             arguments.document,

@@ -15,10 +15,11 @@ from chalicelib import jobs
 from chalicelib.errors import BadRequest, NotFound, SettingsError
 from chalicelib.runner import ledger
 from chalicelib.runner.job import Job
-from chalicelib.runner.request import run_or_raise
 from chalicelib.runner.schedule import Schedule
 from cli import output
 from cli.arguments import command, positive
+from cli.rehearsal import show_reports
+from cli.run_detail import detail
 from cli.run_words import STATUSES, counts_in_words, show_run
 from cli.schedule_words import in_words, zone_in_words
 from cli.source import Source, clock, database
@@ -130,7 +131,11 @@ def find_run(source: Source, wanted: str) -> dict[str, Any]:
             raise BadRequest(
                 f"« {wanted} » n'est ni un numéro ni un identifiant d'exécution (voir `runs`)."
             ) from None
-    return run_or_raise(source.engine, run_id)
+    with source.transaction() as connection:
+        found = detail(connection, run_id)
+    if found is None:
+        raise NotFound("Aucune exécution ne porte cet identifiant.")
+    return found
 
 
 def _jobs(arguments: Namespace) -> int:
@@ -150,8 +155,14 @@ def _runs(arguments: Namespace) -> int:
 
 def _show(arguments: Namespace) -> int:
     with database() as source:
-        output.answer(arguments, find_run(source, arguments.run_id), show_run)
+        output.answer(arguments, find_run(source, arguments.run_id), _show_run)
     return 0
+
+
+def _show_run(screen: Console, run: dict[str, Any]) -> None:
+    show_run(screen, run)
+    if run["report"] is not None:
+        show_reports(screen, [run], everything=False)
 
 
 def _show_jobs(screen: Console, data: list[dict[str, Any]]) -> None:
@@ -177,7 +188,7 @@ def _show_jobs(screen: Console, data: list[dict[str, Any]]) -> None:
 
 def _last(last: Mapping[str, Any] | None, zone: str) -> str:
     if last is None:
-        return ""
+        return "jamais"
     return (
         f"{output.when(last['started_at'], zone)}\n{STATUSES[last['status']]}, n° {last['number']}"
     )

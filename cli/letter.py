@@ -15,7 +15,7 @@ from chalicelib.outbox.rendering import render
 from cli.source import clock
 
 
-class _Undo(Exception):  # noqa: N818 - not an error: it rolls the guard's own writes back
+class _Undo(Exception):
     pass
 
 

@@ -77,12 +77,9 @@ def _answer(arguments: Namespace, acted: Acted, done: str) -> int:
 
 
 def _show_acted(screen: Console, acted: Acted, done: str) -> None:
-    many = done + "s" if not done.startswith("de ") else "de nouveau prévus"
-    output.line(
-        screen,
-        f"{output.plural(len(acted.changed), 'message', 'messages')} "
-        f"{done if len(acted.changed) < 2 else many}.",
-    )
+    count = len(acted.changed)
+    messages = output.plural(count, "message", "messages")
+    output.line(screen, f"{messages} {done if count < 2 else f'{done}s'}.")
     output.table(screen, ("inchangé", "raison"), [(left.id, left.why) for left in acted.left])
 
 

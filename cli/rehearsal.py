@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from chalicelib.domain.billing.conditions import REASONS
+from chalicelib.outbox.formats import montant
 from chalicelib.outbox.operator import HOLDS
 from cli import output
 from cli.run_words import STATUSES
@@ -51,8 +52,8 @@ def _show_messages(screen: Console, messages: Sequence[Mapping[str, Any]], zone:
 
 
 def _amount(content: Mapping[str, Any]) -> str:
-    remaining = content.get("remaining")
-    return f"{remaining} {content.get('currency', '')}".strip() if remaining else ""
+    remaining, currency = content.get("remaining"), content.get("currency")
+    return montant(remaining, currency) if remaining and currency else ""
 
 
 def _show_changes(screen: Console, changes: Sequence[Mapping[str, Any]]) -> None:

@@ -13,6 +13,7 @@ from chalicelib import jobs
 from chalicelib.errors import BadRequest
 from chalicelib.runner.invocation import bench_for
 from chalicelib.runner.job import Job
+from chalicelib.runner.ledger import FINISHED
 from chalicelib.runner.request import request_dry_run, run_or_raise
 from chalicelib.runner.work import Bench, rehearse
 from cli import output, progress
@@ -79,11 +80,12 @@ def _execute(
             )
             with progress.shown(source.settings, run_id):
                 finished.append(finish(bench, job, zone, run_id, stop))
-        interrupted = stop.is_set()
+    statuses = [run["status"] for run in finished]
+    done = len(finished) == len(zones) and all(status in FINISHED for status in statuses)
     output.answer(arguments, finished, _show)
     if any(run["counts"].get("pending") for run in finished) and source.settings.mail_url is None:
         print("MAIL_URL n'est pas renseigné : les messages prévus attendent.", file=sys.stderr)
-    return INTERRUPTED if interrupted else _worst([run["status"] for run in finished])
+    return INTERRUPTED if stop.is_set() and not done else _worst(statuses)
 
 
 def _rehearse(arguments: Namespace, job: Job, zones: Sequence[str], bench: Bench) -> int:
@@ -123,4 +125,4 @@ def _show(screen: Console, runs: Sequence[Mapping[str, Any]]) -> None:
         if run["error"]:
             output.line(screen, str(run["error"]))
         output.line(screen, counts_in_words(run["counts"]) or "Rien à faire.")
-        show_errors(screen, run["errors"])
+        show_errors(screen, run)

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from chalicelib import jobs
+from chalicelib.outbox.operator import STATES
 from cli import output
 
 STATUSES = {
@@ -90,15 +91,27 @@ def show_run(screen: Console, run: Mapping[str, Any]) -> None:
             for result in run["results"]
         ],
     )
-    show_errors(screen, run["errors"])
+    show_errors(screen, run)
 
 
-def show_errors(screen: Console, errors: list[Mapping[str, Any]]) -> None:
-    """The items that failed, one line each."""
+def show_errors(screen: Console, run: Mapping[str, Any]) -> None:
+    """The items that failed and the messages that did not arrive, one line each."""
+    errors, messages = run["errors"], run["message_errors"]
     if errors:
         output.line(screen, f"\n{output.plural(len(errors), 'erreur', 'erreurs')}", "red")
     output.table(
         screen,
         ("entreprise", "élément", "étape", "code", "erreur"),
         [(e["business_id"], e["item"], e["step"], e["code"], e["error"]) for e in errors],
+    )
+    if messages:
+        count = output.plural(len(messages), "message non arrivé", "messages non arrivés")
+        output.line(screen, f"\n{count}", "red")
+    output.table(
+        screen,
+        ("entreprise", "sujet", "message", "état", "erreur"),
+        [
+            (m["business_id"], m["subject"], m["id"], STATES[m["state"]], m["error"])
+            for m in messages
+        ],
     )

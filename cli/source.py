@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, text
 
 from chalicelib import jobs
-from chalicelib.db.engine import transaction
+from chalicelib.db.engine import snapshot, transaction
 from chalicelib.errors import NotFound
 from chalicelib.runner.invocation import engine_from
 from chalicelib.runner.job import Job
@@ -35,6 +35,10 @@ class Source:
 
     def transaction(self) -> AbstractContextManager[Connection]:
         return transaction(self.engine)
+
+    def snapshot(self) -> AbstractContextManager[Connection]:
+        """One moment of the database, in which nothing can be written."""
+        return snapshot(self.engine)
 
     def zones(self, job: Job) -> list[str]:
         """The zones in which the job's slots are computed now."""

@@ -38,7 +38,6 @@ class CommandLine:
         try:
             code = main(argv)
         except SystemExit as exit_:
-            assert isinstance(exit_.code, int)
-            code = exit_.code
+            code = int(exit_.code or 0)
         captured = self._capsys.readouterr()
         return Answer(code, captured.out, captured.err)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -226,7 +227,7 @@ def test_explain_says_why_a_level_waits_with_its_history_and_what_to_do(
 def test_explain_gives_the_first_reason_that_holds(
     deployment: Deployment,
     ponctuel: CommandLine,
-    document: dict[str, object],
+    document: dict[str, Any],
     reason: str | None,
 ) -> None:
     deployment.open_business()

@@ -62,10 +62,12 @@ def test_a_run_in_which_an_item_failed_exits_2_and_says_which(
     deployment.open_business()
     deployment.invoice()
     deployment.smtp.fail("refuse_permanent")
-    answer = ponctuel("run", "followups", "--json")
+    answer = ponctuel("run", "followups")
     assert answer.code == 2
-    assert answer.data[0]["status"] == "partial"
-    assert answer.data[0]["results"][0]["id"] == "B1"
+    assert "Terminée en partie." in answer.out
+    assert "B1 F1 1 refusé Le serveur d’e-mail refuse ce destinataire" in answer.words
+    (run,) = ponctuel("runs", "--json").data
+    assert run["status"] == "partial"
 
 
 def test_items_that_failed_are_listed_with_their_reason(
@@ -166,7 +168,7 @@ def test_a_dry_run_lists_what_the_run_then_does_and_writes_nothing(
     answer = ponctuel("run", "followups", "--dry-run")
     assert answer.code == 0
     assert "1 message serait prévu" in answer.words
-    assert "B1 F1 1 compta@boulangerie-martin.example 1234.56 EUR" in answer.words
+    assert "B1 F1 1 compta@boulangerie-martin.example 1 234,56 €" in answer.words
     assert "1 litige en cours" in answer.words
     assert "F2" not in answer.words
     assert deployment.messages() == []
