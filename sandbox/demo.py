@@ -73,6 +73,10 @@ def _sample(environment: Environment, engine: Engine) -> int:
 
     report.title("2. Entre-temps : trois clients paient, un conteste, une boîte n'existe plus")
     _life_goes_on(environment, engine)
+    report.say(
+        "Leurs relances sont déjà prévues. Rien n'est annulé à la main : c'est au moment de partir "
+        "que chaque message relit le solde, le litige et la plage d'envoi."
+    )
 
     report.title("3. 9 h : les messages partent, gardes relues une à une")
     _at(engine, datetime.combine(SAMPLE_DAY, time(9, 0, 5), PARIS))
