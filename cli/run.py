@@ -13,7 +13,6 @@ from chalicelib import jobs
 from chalicelib.errors import BadRequest
 from chalicelib.runner.invocation import bench_for
 from chalicelib.runner.job import Job
-from chalicelib.runner.ledger import FINISHED
 from chalicelib.runner.request import request_dry_run, run_or_raise
 from chalicelib.runner.work import Bench, rehearse
 from cli import output, progress
@@ -80,12 +79,11 @@ def _execute(
             )
             with progress.shown(source.settings, run_id):
                 finished.append(finish(bench, job, zone, run_id, stop))
-    statuses = [run["status"] for run in finished]
-    done = len(finished) == len(zones) and all(status in FINISHED for status in statuses)
+        interrupted = stop.is_set()
     output.answer(arguments, finished, _show)
     if any(run["counts"].get("pending") for run in finished) and source.settings.mail_url is None:
         print("MAIL_URL n'est pas renseigné : les messages prévus attendent.", file=sys.stderr)
-    return INTERRUPTED if stop.is_set() and not done else _worst(statuses)
+    return INTERRUPTED if interrupted else _worst([run["status"] for run in finished])
 
 
 def _rehearse(arguments: Namespace, job: Job, zones: Sequence[str], bench: Bench) -> int:
@@ -125,4 +123,8 @@ def _show(screen: Console, runs: Sequence[Mapping[str, Any]]) -> None:
         if run["error"]:
             output.line(screen, str(run["error"]))
         output.line(screen, counts_in_words(run["counts"]) or "Rien à faire.")
+        if run["counts"].get("held"):
+            output.line(screen, "Pourquoi ils sont retenus : ./ponctuel messages --state held")
+        if run["counts"].get("pending"):
+            output.line(screen, "Le reste part avec deliver_messages, chaque minute.")
         show_errors(screen, run)

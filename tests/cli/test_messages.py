@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
+from chalicelib.outbox import claim
+from chalicelib.outbox.claim import News
 from chalicelib.outbox.go_live import all_kinds
 from tests.cli.command_line import CommandLine
 from tests.harness import KINDS, Deployment
@@ -154,6 +158,22 @@ def test_an_operators_cancellation_keeps_the_key(
     assert holds(in_review) == [("cancelled", None)]
     assert in_review.messages()[0]["key_free"] is False
     assert ponctuel("release", "1").code == 1
+
+
+def test_what_is_cancelled_while_a_delivery_has_claimed_it_does_not_leave(
+    in_review: Deployment, ponctuel: CommandLine
+) -> None:
+    claim_id = UUID(int=1)
+    in_review.execute(
+        "UPDATE ponctuel.messages SET state = 'claimed', hold_reason = NULL, claim_id = :claim_id, "
+        "claimed_until = ponctuel.clock() + interval '5 minutes'",
+        claim_id=claim_id,
+    )
+    assert ponctuel("cancel", "1", *REASON).code == 0
+    with in_review.database.begin() as connection:
+        assert claim.still_mine(connection, claim_id, [1]) == (set(), None)
+        assert claim.settle(connection, claim_id, [News(1, "claimed", "submitting")]) == set()
+    assert holds(in_review) == [("cancelled", None)]
 
 
 def test_an_uncertain_message_that_arrived_lets_the_next_level_follow(
