@@ -102,7 +102,7 @@ def test_a_title_line_is_no_header() -> None:
 
 
 def test_the_documentation_lists_every_name() -> None:
-    documentation = Path("docs/import.md").read_text()
+    documentation = (Path(__file__).parents[2] / "docs" / "import.md").read_text()
     missing = [
         name for names in NAMES.values() for name in names if f"`{name}`" not in documentation
     ]

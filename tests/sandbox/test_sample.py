@@ -200,7 +200,7 @@ def test_the_leap_day_of_the_sample_is_over() -> None:
 
 
 @given(st.dates(date(2010, 1, 1), date(2090, 12, 31)))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_sample_can_be_built_for_any_day(today: date) -> None:
     built = sample.build(today)
     assert len(built.invoices) == 600
