@@ -79,7 +79,7 @@ class _Offsets(NamedTuple):
 
 @cache
 def _offsets_in_use(zone: str, year: int) -> _Offsets:
-    """From the year before `year` to ten years after it; sampled daily: a zone keeps an offset for
+    """From the year before `year` to ten years after it, sampled weekly: a zone keeps an offset for
     weeks at least (Morocco's Ramadan is the shortest)."""
     clock = time_zone(zone)
 
@@ -89,20 +89,19 @@ def _offsets_in_use(zone: str, year: int) -> _Offsets:
         return int(shift.total_seconds()) // 60
 
     every, skipped = set(), set()
-    day = datetime(year - 1, 1, 1, tzinfo=UTC)
-    before = offset(day)
-    while day.year <= year + 10:
+    week = datetime(year - 1, 1, 1, tzinfo=UTC)
+    before = offset(week)
+    while week.year <= year + 10:
         every.add(before)
-        after = offset(day + timedelta(days=1))
+        after = offset(week + timedelta(weeks=1))
         if after - before > _LATEST_TICK:
-            change = day
+            change = week
             while offset(change) != after:
                 change += timedelta(minutes=1)
             local = change + timedelta(minutes=before)
-            instant = 60 * local.hour + local.minute - before
             first = 60 * local.hour + local.minute
-            skipped.add(_SkippedHour(first, first + after - before, instant))
-        day, before = day + timedelta(days=1), after
+            skipped.add(_SkippedHour(first, first + after - before, first - before))
+        week, before = week + timedelta(weeks=1), after
     return _Offsets(frozenset(every), tuple(skipped))
 
 
