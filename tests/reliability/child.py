@@ -1,8 +1,9 @@
 """One invocation in a process of its own, which can be told to die, or to stop, at a given point.
 
 The points are counted in the order in which the process reaches them: `before_commit`,
-`after_commit`, `before_call`, `inside_call` (the content has gone out, the answer has not come)
-and `after_call`. Children come from a fork server that has everything imported.
+`after_commit`, `before_check` (of the time left for a call), `before_call`, `before_content` (the
+server is about to be asked for it), `inside_call` (the content has gone out, the answer has not
+come) and `after_call`. Children come from a fork server that has everything imported.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -20,8 +23,13 @@ from typing import Any
 
 POINTS = ("before_commit", "after_commit", "before_call", "inside_call", "after_call")
 
+# Longer than any Lambda lives.
+FROZEN_S = 1200.0
+
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["tests.reliability.child_body"])
+_server.set_forkserver_preload(
+    ["tests.reliability.child_body", "tests.reliability.knocking", "tests.reliability.deadly_probe"]
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,18 @@ class Point:
 
     name: str
     nth: int
+
+
+def spawn(target: Callable[..., None], *arguments: object) -> ForkServerProcess:
+    """Starts a function of a preloaded module in a process of its own."""
+    process = _server.Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def barrier(parties: int) -> Any:
+    """For children that have to begin together."""
+    return _server.Barrier(parties)
 
 
 def start(
@@ -41,23 +61,25 @@ def start(
     seconds: float = 300,
     trace: Path | None = None,
 ) -> ForkServerProcess:
-    """Starts the job's handler on a tick; it sends itself `signal_number` at the point."""
+    """Starts the job's handler on a tick; it sends itself `signal_number` at the point, and tells
+    so in the file `trace`; without a point, `trace` gets the count of the points."""
     from tests.reliability import child_body
 
-    arguments = (environment, job, at, int(signal_number), seconds, trace)
-    process = _server.Process(target=child_body.main, args=arguments)
-    process.start()
-    return process
+    return spawn(child_body.main, environment, job, at, int(signal_number), seconds, trace)
 
 
 def run(environment: dict[str, str], job: str, **options: Any) -> int:
     """Starts and waits; returns the exit code (negative: the signal that ended it)."""
-    process = start(environment, job, **options)
+    return ended(start(environment, job, **options))
+
+
+def ended(process: ForkServerProcess) -> int:
+    """Waits for the process; its exit code."""
     process.join(60)
     if process.exitcode is None:
         process.kill()
         process.join()
-        raise AssertionError(f"{job} did not end within a minute")
+        raise AssertionError("a child did not end within a minute")
     code = process.exitcode
     process.close()
     return code
@@ -71,11 +93,13 @@ def points_of(environment: dict[str, str], job: str, trace: Path) -> Counter[str
 
 
 class Tripwire:
-    """Counts the points, and sends the signal at the chosen one."""
+    """Counts the points, and sends the signal at the chosen one. A process that wakes after it
+    finds that `FROZEN_S` have gone by."""
 
-    def __init__(self, at: Point | None, signal_number: int) -> None:
+    def __init__(self, at: Point | None, signal_number: int, trace: Path | None) -> None:
         self.at = at
         self.signal_number = signal_number
+        self.trace = trace
         self.reached: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -84,4 +108,13 @@ class Tripwire:
             self.reached[name] += 1
             hit = self.at is not None and (name, self.reached[name]) == (self.at.name, self.at.nth)
         if hit:
+            self.tell()
             os.kill(os.getpid(), self.signal_number)
+            now = time.monotonic
+            time.monotonic = lambda: now() + FROZEN_S
+
+    def tell(self) -> None:
+        if self.trace is not None:
+            part = self.trace.with_suffix(".part")
+            part.write_text(json.dumps(self.reached))
+            part.replace(self.trace)

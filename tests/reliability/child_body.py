@@ -1,10 +1,14 @@
-"""What runs in the child: the real handler, with tripwires on commits and on calls."""
+"""What runs in the child: the real handler, with tripwires on commits and on calls.
+
+TEST_DEADLY is `render:<text>` or `send:<text>`: a letter with that text kills the process there.
+"""
 
 from __future__ import annotations
 
-import json
 import os
+import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +16,22 @@ from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
 
 import chalicelib.domain.billing.kinds
 import chalicelib.domain.operations.kinds
-import chalicelib.outbox.rendering
 import chalicelib.providers.mail.smtp  # noqa: F401 - imported once, by the fork server
 from chalicelib import jobs
-from chalicelib.outbox import deliver
+from chalicelib.outbox import deliver, rendering, submission
+from chalicelib.outbox.rendering import Rendered
+from chalicelib.providers.mail.port import Accepted, Mail
 from chalicelib.providers.mail.smtp import SmtpProvider
 from chalicelib.providers.mail.smtp_session import SmtpSession
 from chalicelib.runner.events import envelope
 from tests.harness import Context
 from tests.reliability.child import Point, Tripwire
 
+# Once, in the fork server: a child starts as warm as a Lambda that has worked before.
 for _name in jobs.NAMES:
     jobs.module(_name)
+for _template in ("invoice_followup", "quote_followup", "operator_alert"):
+    rendering.render(_template, rendering.sample(_template))
 
 
 def main(
@@ -34,23 +42,33 @@ def main(
     seconds: float,
     trace: Path | None,
 ) -> None:
+    settle_in(environment)
+    wire = Tripwire(at, signal_number, trace)
+    _arm(wire)
+    _arm_deadly(*environment.get("TEST_DEADLY", ":").split(":", 1))
+    jobs.module(job).handler(envelope(job), Context(seconds))
+    if at is None:
+        wire.tell()
+
+
+def settle_in(environment: dict[str, str]) -> None:
+    """What every child does first."""
     os.environ.update(environment)
     sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for the process's life
-    deliver.CALL_S = float(environment.get("TEST_CALL_SECONDS", deliver.CALL_S))
-    wire = Tripwire(at, signal_number)
-    _arm(wire)
-    jobs.module(job).handler(envelope(job), Context(seconds))
-    if trace is not None:
-        trace.write_text(json.dumps(wire.reached))
 
 
 def _arm(wire: Tripwire) -> None:
     commit, send, content = PGDialect_pg8000.do_commit, SmtpProvider.send, SmtpSession.send_content
+    check, command = deliver._Senders._one, SmtpSession.command
 
     def do_commit(self: Any, connection: Any) -> None:
         wire.reach("before_commit")
-        commit(self, connection)
+        commit(self, connection)  # type: ignore[no-untyped-call]  # SQLAlchemy's
         wire.reach("after_commit")
+
+    def check_and_send(self: Any, submission: Any, latest: float) -> Any:
+        wire.reach("before_check")
+        return check(self, submission, latest)
 
     def send_mail(self: Any, mail: Any) -> Any:
         wire.reach("before_call")
@@ -58,10 +76,42 @@ def _arm(wire: Tripwire) -> None:
         wire.reach("after_call")
         return answer
 
+    def send_command(self: Any, line: str, deadline: Any) -> Any:
+        if line == "DATA":
+            wire.reach("before_content")
+        return command(self, line, deadline)
+
     def send_content(self: Any, data: bytes, deadline: Any) -> None:
         content(self, data, deadline)
         wire.reach("inside_call")
 
-    PGDialect_pg8000.do_commit = do_commit  # type: ignore[method-assign]  # a tripwire of the test
-    SmtpProvider.send = send_mail  # type: ignore[method-assign]  # a tripwire of the test
-    SmtpSession.send_content = send_content  # type: ignore[method-assign]  # a tripwire of the test
+    for owner, name, armed in (
+        (PGDialect_pg8000, "do_commit", do_commit),
+        (deliver._Senders, "_one", check_and_send),
+        (SmtpProvider, "send", send_mail),
+        (SmtpSession, "command", send_command),
+        (SmtpSession, "send_content", send_content),
+    ):
+        setattr(owner, name, armed)
+
+
+def _arm_deadly(where: str, deadly: str) -> None:
+    render, send = rendering.render, SmtpProvider.send
+
+    def die(text: str) -> None:
+        if deadly in text:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def deadly_render(template: str, content: Mapping[str, object]) -> Rendered:
+        rendered = render(template, content)
+        die(rendered.text)
+        return rendered
+
+    def deadly_send(self: SmtpProvider, mail: Mail) -> Accepted:
+        die(mail.text)
+        return send(self, mail)
+
+    if where == "render":
+        setattr(submission, "render", deadly_render)  # noqa: B010 - where it was imported
+    elif where == "send":
+        SmtpProvider.send = deadly_send  # type: ignore[method-assign]  # the fault of the test

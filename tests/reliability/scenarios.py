@@ -12,14 +12,18 @@ from dataclasses import dataclass
 
 from tests.harness import Deployment
 
+Key = tuple[str, str, str]
+
 
 @dataclass(frozen=True)
 class Scenario:
     """`load` prepares the work; `expected` is the set of (business, subject, step) that must go
-    out, each exactly once."""
+    out, each exactly once. `add` prepares the n-th piece of work for a later slot, and returns what
+    must go out besides."""
 
     load: Callable[[Deployment], None]
-    expected: frozenset[tuple[str, str, str]]
+    expected: frozenset[Key]
+    add: Callable[[Deployment, int], set[Key]]
 
 
 def _relances(deployment: Deployment) -> None:
@@ -45,16 +49,32 @@ _RELANCES = frozenset(
 def _planned(deployment: Deployment) -> None:
     """The relances, already planned by a run that could not send them."""
     _relances(deployment)
+    _plan(deployment)
+    assert {m["state"] for m in deployment.messages()} == {"planned"}
+
+
+def _plan(deployment: Deployment) -> None:
     budget = os.environ["WAIT_SECONDS"]
     os.environ["WAIT_SECONDS"] = "0"
     deployment.tick("followups")
     os.environ["WAIT_SECONDS"] = budget
-    assert {m["state"] for m in deployment.messages()} == {"planned"}
+
+
+def _one_invoice(deployment: Deployment, n: int) -> set[Key]:
+    deployment.customer(f"S{n}", business_id="B1", emails=f"s{n}@b1.example")
+    deployment.invoice(f"S{n}", business_id="B1", customer_id=f"S{n}")
+    return {("B1", f"S{n}", "1")}
+
+
+def _one_planned(deployment: Deployment, n: int) -> set[Key]:
+    added = _one_invoice(deployment, n)
+    _plan(deployment)
+    return added
 
 
 SCENARIOS = {
-    "followups": Scenario(_relances, _RELANCES),
-    "deliver_messages": Scenario(_planned, _RELANCES),
+    "followups": Scenario(_relances, _RELANCES, _one_invoice),
+    "deliver_messages": Scenario(_planned, _RELANCES, _one_planned),
 }
 
 
@@ -66,7 +86,7 @@ def recover(deployment: Deployment, job: str) -> None:
     deployment.tick("deliver_messages", hours=24)
 
 
-def verdict(deployment: Deployment, expected: frozenset[tuple[str, str, str]]) -> Counter[str]:
+def verdict(deployment: Deployment, expected: frozenset[Key] | set[Key]) -> Counter[str]:
     """Counts lost, duplicate and uncertain messages, by the ledger and by the server's journal."""
     accepted = Counter(entry.message_id for entry in deployment.smtp.accepted())
     ledger = deployment.messages()
@@ -87,3 +107,20 @@ def verdict(deployment: Deployment, expected: frozenset[tuple[str, str, str]]) -
         m["state"] == "accepted" and m["message_id"] not in accepted for m in ledger
     )
     return +found
+
+
+def state_of(deployment: Deployment) -> dict[str, list[str]]:
+    """Every row of every table, with the transaction that wrote it: equal when nobody wrote."""
+    tables = deployment.rows(
+        "SELECT table_name AS name FROM information_schema.tables "
+        "WHERE table_schema = 'ponctuel' AND table_type = 'BASE TABLE' ORDER BY 1"
+    )
+    return {
+        table["name"]: [
+            row["row"]
+            for row in deployment.rows(
+                f"SELECT t.xmin::text || t::text AS row FROM ponctuel.{table['name']} t ORDER BY 1"
+            )
+        ]
+        for table in tables
+    }
