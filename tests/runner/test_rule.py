@@ -144,6 +144,7 @@ def test_a_rule_drops_the_days_that_it_cannot_say(expression: str, zone: str, ru
         ("30,0", "0,30"),
         ("5,50-59,7,6", "5-7,50-59"),
         ("1,2,4", "1,2,4"),
+        ("50-59", "50-59"),
     ],
 )
 def test_minutes_are_written_in_the_shortest_way(minutes: str, field: str) -> None:
