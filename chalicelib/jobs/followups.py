@@ -17,7 +17,7 @@ from typing import Any
 
 from chalice import Blueprint  # type: ignore[attr-defined]  # Chalice marks no re-exports
 
-from chalicelib.domain.billing import calendar, queries
+from chalicelib.domain.billing import calendar, conditions, queries
 from chalicelib.outbox.plan import Plan
 from chalicelib.runner.change import Change
 from chalicelib.runner.invocation import scheduled
@@ -40,7 +40,9 @@ JOB = Job(
         Step(
             name="plan_relances",
             items=queries.CUSTOMERS_DUE,
-            effect=Plan(select=queries.RELANCES, left_out=queries.LEFT_OUT),
+            effect=Plan(
+                select=queries.RELANCES, left_out=queries.LEFT_OUT, reasons=conditions.REASONS
+            ),
             prepare=calendar.prepare,
         ),
     ),

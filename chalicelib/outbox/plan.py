@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -122,19 +122,17 @@ SELECT g.business_id, g.kind, g.subject, g.cycle, g.step, g.channel, g.person, g
 class Plan:
     """The effect of a step that plans messages. `select` may use the CTE `batch` and the step's
     parameters; `left_out` (optional) yields business_id, document, subject, number, reason, detail
-    for what is not due, for dry runs and `explain`. `allow_list` is read when it is needed."""
+    for what is not due, for dry runs and `explain`; `reasons` says each code in French."""
 
     select: str
     left_out: str | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     def apply(self, run: Run, connection: Connection, batch: Batch) -> Outcome:
         statement = text(_compose(_PLAN, self.select, batch))
         values = parameters(batch)
         planned, _candidates, _covered = connection.execute(statement, values).one()
-        held = 0
-        if planned:
-            held = connection.execute(text(_HOLD_SURGE), {"run_id": run.id}).rowcount
-        return Outcome({"planned": planned, "held_for_approval": max(held, 0)})
+        return Outcome({"planned": planned})
 
     def preview(self, run: Run, connection: Connection, batch: Batch) -> Preview:
         values = parameters(batch)
@@ -143,8 +141,17 @@ class Plan:
         left_out: list[Mapping[str, Any]] = []
         if self.left_out:
             rows = connection.execute(text(self.left_out), batch.parameters).mappings()
-            left_out = [_as_json(row) for row in rows]
+            left_out = [
+                _as_json(row) | {"why": self.reasons.get(row["reason"], row["reason"])}
+                for row in rows
+            ]
         return Preview(messages=messages, left_out=left_out)
+
+
+def hold_surges(connection: Connection, run: Run) -> int:
+    """Holds for approval what the run planned beyond a business's usual volume; returns how many
+    messages. Called once, when everything has been planned and before anything may be claimed."""
+    return max(connection.execute(text(_HOLD_SURGE), {"run_id": run.id}).rowcount, 0)
 
 
 def parameters(batch: Batch) -> dict[str, Any]:

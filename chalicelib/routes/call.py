@@ -124,15 +124,11 @@ class Call:
     @cached_property
     def engine(self) -> Engine:
         """The call's own connection, opened on first use and closed with the call."""
-        from chalicelib.db.engine import make_engine
+        from chalicelib.runner.invocation import engine_from
 
-        current = self.settings
-        return make_engine(
-            current.database_url.url,
-            application="api",
-            ca=current.database_ca,
-            check_hostname=current.database_url.check_hostname,
-            startup_parameters=current.database_startup_parameters,
+        return engine_from(
+            self.settings,
+            "api",
             statement_timeout_ms=STATEMENT_TIMEOUT_MS,
             socket_timeout_s=SOCKET_TIMEOUT_S,
         )

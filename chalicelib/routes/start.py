@@ -79,7 +79,7 @@ def run_now(call: Call, job: Job, ask: Ask, *, operator: bool) -> list[dict[str,
         left = min(seconds, LONGEST_WAIT_S) - call.elapsed()
         waiting.wait(call.engine, going_on, Deadline.after(left, reserve=0))
     with transaction(call.engine) as connection:
-        return [ledger.read(connection, run_id) or _forgotten(job, run_id) for run_id in ids]
+        return [row for run_id in ids if (row := ledger.read(connection, run_id)) is not None]
 
 
 def bench(call: Call) -> Bench:
@@ -110,21 +110,6 @@ def _record(call: Call, job: Job, zone: str, ask: Ask, *, operator: bool) -> UUI
         force=ask.force,
         operator=operator,
     )
-
-
-def _forgotten(job: Job, run_id: UUID) -> dict[str, Any]:
-    """A quiet job keeps no row of a run that found nothing to do."""
-    return {
-        "id": run_id,
-        "job": job.name,
-        "status": "succeeded",
-        "dry_run": False,
-        "finished_at": None,
-        "counts": {},
-        "results": [],
-        "errors": [],
-        "error": None,
-    }
 
 
 def _zones(call: Call, job: Job) -> list[str]:

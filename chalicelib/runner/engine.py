@@ -53,6 +53,8 @@ BATCH_CTE = """SELECT business_id, item FROM ponctuel.run_items
 # Sends messages until the deadline and counts the outcomes. Given by the door: the engine knows no
 # outbox.
 Delivery = Callable[[Run, Deadline], Mapping[str, int]]
+# Looks at everything that a run planned before any of it may leave; returns how much it held.
+Review = Callable[[Connection, Run], int]
 # Tells the operator that a run ended badly, in the closing transaction.
 Alert = Callable[[Connection, Job, Run, str, str], None]
 
@@ -65,6 +67,7 @@ class Work:
     engine: Engine
     deadline: Deadline
     delivery: Delivery | None = None
+    review: Review | None = None
     alert: Alert | None = None
 
 
@@ -136,8 +139,8 @@ def _items(work: Work, run: Run, step: Step) -> int:
             )
         statement = text(_ENTER.replace("{items}", step.items))
         total = int(connection.execute(statement, prepared.parameters).scalar_one())
-        ledger.record_errors(connection, run, list(prepared.errors))
         run.step, run.position, run.batch_limit = step.name, 0, None
+        ledger.record_errors(connection, run, list(prepared.errors))
         _save(connection, run)
         return total
 
@@ -229,6 +232,9 @@ def _deliver(work: Work, run: Run) -> bool:
             run.step, run.position, run.batch_limit = DELIVERY_STEP, 0, None
             # Delivering commits to the outbox alone: the lease lasts as long as the process can.
             longest = timedelta(seconds=max(0.0, work.deadline.remaining()))
+            if work.review is not None:
+                held = work.review(connection, run)
+                run.counts = dict(Counter(run.counts) + Counter(held_for_approval=held))
             _save(connection, run, max(lease.LEASE, longest))
     sent = work.delivery(run, work.deadline)
     if work.job.delivers == "all":
@@ -276,7 +282,8 @@ def close(work: Work, run: Run, error_code: str | None = None, error: str | None
         status = "failed" if error_code else "partial" if totals.failed else "succeeded"
         if work.alert and status != "succeeded" and closing.is_news(connection, run):
             work.alert(connection, work.job, run, status, error or totals.sentence or "")
-        if work.job.quiet and status == "succeeded" and not run.counts:
+        found_nothing = status == "succeeded" and not run.counts
+        if work.job.quiet and found_nothing and run.door == "schedule":
             ledger.forget(connection, run)
         else:
             ledger.close(

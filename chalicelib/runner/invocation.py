@@ -62,6 +62,7 @@ def bench_for(job: Job, *, holder: str, application: str | None = None) -> Itera
         trigger=trigger(),
         holder=holder,
         delivery=_delivery(job, engine, current),
+        review=_review,
         alert=_alert,
     )
     try:
@@ -71,13 +72,15 @@ def bench_for(job: Job, *, holder: str, application: str | None = None) -> Itera
         logs.flush_metrics()
 
 
-def engine_from(current: Settings, application: str) -> Engine:
+def engine_from(current: Settings, application: str, **limits: Any) -> Engine:
+    """An engine on this stage's database. `limits`: time-outs, as `make_engine` takes them."""
     return make_engine(
         current.database_url.url,
         application=application,
         ca=current.database_ca,
         check_hostname=current.database_url.check_hostname,
         startup_parameters=current.database_startup_parameters,
+        **limits,
     )
 
 
@@ -112,6 +115,12 @@ def _delivery(job: Job, engine: Engine, current: Settings) -> Delivery:
         return deliver(outbox, deadline, run_id=run.id, budget=budget)
 
     return send
+
+
+def _review(connection: Connection, run: Run) -> int:
+    from chalicelib.outbox.plan import hold_surges
+
+    return hold_surges(connection, run)
 
 
 def _alert(connection: Connection, job: Job, run: Run, status: str, sentence: str) -> None:

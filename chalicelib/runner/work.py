@@ -13,7 +13,7 @@ from chalicelib.errors import DatabaseUnavailable, LeaseLost, SettingsError
 from chalicelib.runner import dry_run, ledger
 from chalicelib.runner.acquire import Idle, acquire
 from chalicelib.runner.deadline import Deadline
-from chalicelib.runner.engine import Alert, Delivery, Work, described, execute
+from chalicelib.runner.engine import Alert, Delivery, Review, Work, described, execute
 from chalicelib.runner.job import BUSINESS_ZONE, Job, Run
 from chalicelib.runner.triggers import Trigger
 from chalicelib.settings import Settings
@@ -40,6 +40,7 @@ class Bench:
     trigger: Trigger
     holder: str
     delivery: Delivery | None = None
+    review: Review | None = None
     alert: Alert | None = None
 
 
@@ -74,6 +75,10 @@ def work(
             # One business's unusable zone must not stop the others.
             logs.error("zone_unusable", job=job.name, error=error)
             results.append(Result(zone, "unusable_zone"))
+    ended = {result.status for result in results if result.run_id is not None}
+    if "continued" not in ended and (ended or door != "continuation") and deadline.near():
+        # Whatever is left. A continuation that came to nothing wakes nobody: its time is too short.
+        bench.trigger.wake(job.name, "continuation", None)
     return results
 
 
@@ -83,10 +88,7 @@ def _zone(
     schedule = job.schedule_in(zone, bench.settings)
     per_business = job.zone_on(bench.settings) == BUSINESS_ZONE
     results: list[Result] = []
-    while True:
-        if deadline.near():
-            bench.trigger.wake(job.name, "continuation", None)
-            return results
+    while not deadline.near():
         with transaction(bench.engine) as connection:
             run = acquire(
                 connection,
@@ -106,13 +108,16 @@ def _zone(
         if status == "continued" and not run.failures and run.hops < MAX_HOPS:
             bench.trigger.wake(job.name, "continuation", run.id)
         if status in ("continued", "lost"):
-            return results
+            break
+    return results
 
 
 def _execute(job: Job, run: Run, bench: Bench, deadline: Deadline) -> str:
     with logs.bind(job=job.name, run_id=str(run.id)):
         try:
-            return execute(Work(job, bench.engine, deadline, bench.delivery, bench.alert), run)
+            return execute(
+                Work(job, bench.engine, deadline, bench.delivery, bench.review, bench.alert), run
+            )
         except LeaseLost:
             logs.warning("lease_lost")
             return "lost"

@@ -63,7 +63,12 @@ LEFT_OUT = (
         at_send=False,
     ),
     Condition("in_flight", "relance déjà prévue ou en cours d'envoi", "in_flight", at_send=False),
-    Condition("all_sent", "toutes les relances sont parties", "level IS NULL", at_send=False),
+    Condition(
+        "all_sent",
+        "plus aucun niveau de relance n'est prévu pour ce document",
+        "level IS NULL",
+        at_send=False,
+    ),
     Condition(
         "no_channel", "canal WhatsApp pas encore disponible", "channel <> 'email'", at_send=False
     ),

@@ -24,17 +24,12 @@ DOCUMENTS: Mapping[str, str] = {"invoice": "facture", "quote": "devis"}
 # Longer than any retry's wait and any pause of a night: somebody should look.
 TOO_LONG = timedelta(hours=24)
 
-_FAILED = (
-    "({v}.state IN ('refused','failed','expired')"
-    " OR ({v}.state = 'cancelled' AND NOT {v}.key_free))"
-)
-
 # The level of a document (a row `f` of facts) that waits for a decision, and its message.
 _PROBLEM = f"""
 SELECT v.message_id, v.step::integer AS level, v.state, v.settled_at AS at, m.error_code, m.error
   FROM ponctuel.coverage v JOIN ponctuel.messages m ON m.id = v.message_id
  WHERE v.business_id = f.business_id AND v.kind = f.kind AND v.subject = f.id
-   AND v.cycle = f.cycle AND {_FAILED.format(v="v")}
+   AND v.cycle = f.cycle AND {queries.WENT_WRONG.format(v="v")}
    AND v.step::integer > COALESCE(f.last_level, 0)
    AND NOT EXISTS (
      SELECT 1 FROM ponctuel.followup_decisions x
@@ -59,7 +54,7 @@ SELECT f.business_id, f.document, f.kind, f.id, f.number, f.cycle, f.customer_id
 
 _SUSPECT = f"""
 SELECT v.business_id, v.subject FROM ponctuel.coverage v
- WHERE v.kind = '{{kind}}' AND {_FAILED.format(v="v")}
+ WHERE v.kind = '{{kind}}' AND {queries.WENT_WRONG.format(v="v")}
 """
 
 _TO_HANDLE = f"""
@@ -109,12 +104,12 @@ _RECORD = text(f"""
 WITH decided AS (
   SELECT DISTINCT v.message_id AS id FROM ponctuel.coverage v
    WHERE v.business_id = :business_id AND v.kind = :kind AND v.subject = :document_id
-     AND v.cycle = :cycle AND v.step = CAST(:level AS text) AND {_FAILED.format(v="v")}
+     AND v.cycle = :cycle AND v.step = CAST(:level AS text) AND {queries.WENT_WRONG.format(v="v")}
 ), freed AS (
   UPDATE ponctuel.messages m SET key_free = true
     FROM decided
    WHERE m.id = decided.id AND NOT m.key_free AND :decision = 'retry'
-     AND {_FAILED.format(v="m")}
+     AND {queries.WENT_WRONG.format(v="m")}
   RETURNING m.id
 ), recorded AS (
   INSERT INTO ponctuel.message_events (message_id, at, event, actor, reason)

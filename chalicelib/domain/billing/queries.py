@@ -24,6 +24,12 @@ LATE_AFTER = timedelta(days=7)
 # How long an uncertain message waits for a proof before its level counts as gone out.
 PROOF_WINDOW = "interval '24 hours'"
 
+# A level that did not go out and waits for the owner. What expired before it was allowed to leave
+# (review, approval) is simply planned again. `{v}` is a message or a row of `coverage`.
+WENT_WRONG = """({v}.state IN ('refused','failed')
+  OR ({v}.state = 'cancelled' AND NOT {v}.key_free)
+  OR ({v}.state = 'expired' AND COALESCE({v}.hold_reason, '') NOT IN ('stage','review','approval')))"""
+
 DOCUMENTS = f"""
 SELECT 'invoice' AS document, '{INVOICE}' AS kind, i.business_id, i.id, i.number, i.customer_id,
        i.issued_on, i.due_on, i.currency, i.total, i.balance AS remaining, i.cycle::text AS cycle,
@@ -55,7 +61,7 @@ SELECT max(e.level) FILTER (WHERE e.passed) AS last_level,
            v.submitting_at AS at,
            v.state IN ('planned','held','claimed','submitting') OR (v.state = 'uncertain'
              AND v.submitting_at > ponctuel.clock() - {PROOF_WINDOW}) AS in_flight,
-           v.state IN ('refused','failed','expired') AND NOT EXISTS (
+           {WENT_WRONG.format(v="v")} AND NOT EXISTS (
              SELECT 1 FROM ponctuel.followup_decisions x
               WHERE x.business_id = d.business_id AND x.document = d.document
                 AND x.document_id = d.id AND x.cycle = d.cycle AND x.level = v.step::integer
