@@ -26,9 +26,10 @@ from chalicelib.db.migrate import migrate
 from chalicelib.domain.billing import queries
 from chalicelib.domain.billing.calendar import calendar_at
 from chalicelib.outbox.plan import GATE
+from chalicelib.runner.bench import Bench
 from chalicelib.runner.deadline import Deadline
 from chalicelib.runner.triggers import NextTick
-from chalicelib.runner.work import Bench, work
+from chalicelib.runner.work import work
 from chalicelib.settings import settings
 from sandbox import clock, postgres
 

@@ -14,10 +14,11 @@ from uuid import UUID
 
 from chalicelib.db.engine import transaction
 from chalicelib.runner import ledger
+from chalicelib.runner.bench import Bench
 from chalicelib.runner.deadline import Deadline
 from chalicelib.runner.job import Job
 from chalicelib.runner.request import request
-from chalicelib.runner.work import MAX_HOPS, Bench, work
+from chalicelib.runner.work import MAX_HOPS, work
 from cli.run_detail import detail
 
 # Between two looks at a run that another process does, or that waits before it is tried again.

@@ -11,10 +11,11 @@ from rich.console import Console
 
 from chalicelib import jobs
 from chalicelib.errors import BadRequest
+from chalicelib.runner.bench import Bench
 from chalicelib.runner.invocation import bench_for
 from chalicelib.runner.job import Job
 from chalicelib.runner.request import request_dry_run, run_or_raise
-from chalicelib.runner.work import Bench, rehearse
+from chalicelib.runner.work import rehearse
 from cli import output, progress
 from cli.arguments import add_reason, command, instant
 from cli.execution import ask, finish, stoppable

@@ -19,10 +19,11 @@ from sqlalchemy import Connection, Engine, text
 from chalicelib import jobs
 from chalicelib.db.engine import snapshot, transaction
 from chalicelib.errors import NotFound
+from chalicelib.runner.bench import Bench
 from chalicelib.runner.invocation import engine_from
 from chalicelib.runner.job import Job
 from chalicelib.runner.triggers import NextTick
-from chalicelib.runner.work import Bench, zones
+from chalicelib.runner.work import zones
 from chalicelib.settings import Settings, settings
 
 

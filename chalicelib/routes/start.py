@@ -15,11 +15,12 @@ from chalicelib.errors import BadRequest, SettingsError
 from chalicelib.routes import waiting
 from chalicelib.routes.call import Call
 from chalicelib.runner import ledger
+from chalicelib.runner.bench import Bench
 from chalicelib.runner.deadline import Deadline
 from chalicelib.runner.job import Job
 from chalicelib.runner.request import request, request_dry_run
 from chalicelib.runner.triggers import trigger
-from chalicelib.runner.work import Bench, zones
+from chalicelib.runner.work import zones
 
 # Two seconds are left to answer in before API Gateway gives up.
 LONGEST_WAIT_S = 27.0

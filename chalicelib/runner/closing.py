@@ -1,15 +1,26 @@
-"""What a run comes to when it closes: totals, results per business, whether it is news."""
+"""How a run ends: totals, results per business, whether it is news, three attempts."""
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
 
+from chalicelib import logs
+from chalicelib.db.engine import transaction
+from chalicelib.db.sqlstate import sqlstate
+from chalicelib.errors import PonctuelError
+from chalicelib.runner import lease, ledger
+from chalicelib.runner.bench import Work
 from chalicelib.runner.job import Run
+
+ATTEMPTS = 3
+FIRST_RETRY_S = 30.0
 
 _MESSAGES = text("""
 SELECT business_id, state, count(*) AS n FROM ponctuel.messages
@@ -42,6 +53,14 @@ COUNTED_AS = {
     "claimed": "pending",
     "submitting": "pending",
 }
+
+
+def counted(states: Mapping[str, int]) -> Mapping[str, int]:
+    """Numbers of messages by state, in the words of an answer."""
+    counts: Counter[str] = Counter()
+    for state, number in states.items():
+        counts[COUNTED_AS[state]] += number
+    return counts
 
 
 @dataclass(frozen=True)
@@ -92,3 +111,66 @@ def is_news(connection: Connection, run: Run) -> bool:
         _PREVIOUS, {"job": run.job, "zone": run.zone, "run_id": run.id}
     ).scalar()
     return previous in (None, "succeeded")
+
+
+def failed_attempt(work: Work, run: Run, error: Exception) -> str:
+    """One attempt ended in an error: three of them close the run as *failed*."""
+    run.failures += 1
+    code, message = described(error)
+    logs.error(
+        "run_attempt_failed",
+        job=run.job,
+        run_id=str(run.id),
+        step=run.step,
+        code=code,
+        failures=run.failures,
+        error=error,
+    )
+    if run.failures >= ATTEMPTS:
+        return close(work, run, error_code=code, error=message)
+    jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
+    wait = timedelta(seconds=FIRST_RETRY_S * 2 ** (run.failures - 1) * jitter)
+    with transaction(work.engine) as connection:
+        ledger.release(connection, run, code, message)
+        lease.release(connection, run.job, run.zone, run.id, run.fence, wait)
+    return "continued"
+
+
+def described(error: Exception) -> tuple[str, str]:
+    """(code, French sentence) for the ledger. A foreign error's own text may hold personal data."""
+    if isinstance(error, PonctuelError):
+        return error.code, str(error)
+    code = sqlstate(error) or "unexpected"
+    return code, (
+        f"Erreur inattendue ({type(error).__name__}, {code}) : le journal technique a le détail."
+    )
+
+
+def close(work: Work, run: Run, error_code: str | None = None, error: str | None = None) -> str:
+    """Closes the run, covers its slots and opens the one that was asked for meanwhile."""
+    with transaction(work.engine) as connection:
+        found = totals(connection, run)
+        run.counts = {**run.counts, **found.counts}
+        status = "failed" if error_code else "partial" if found.failed else "succeeded"
+        if work.bench.alert and status != "succeeded" and is_news(connection, run):
+            work.bench.alert(connection, work.job, run, status, error or found.sentence or "")
+        found_nothing = status == "succeeded" and not run.counts
+        if work.job.quiet and found_nothing and run.door == "schedule":
+            ledger.forget(connection, run)
+        else:
+            ledger.close(
+                connection,
+                run,
+                status,
+                results=found.results,
+                error_code=error_code,
+                error=error or found.sentence,
+            )
+        through = max(run.now, run.slot_to or run.now)
+        lease.cover(connection, run.job, run.zone, run.id, run.fence, through)
+    logs.info("run_finished", job=run.job, run_id=str(run.id), status=status, counts=run.counts)
+    logs.metric("runs_finished", 1, job=run.job, status=status)
+    for counted in ("sent", "refused", "uncertain", "failed"):
+        if run.counts.get(counted):
+            logs.metric("run_items", run.counts[counted], job=run.job, outcome=counted)
+    return status

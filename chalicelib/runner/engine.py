@@ -10,21 +10,17 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
 
 from chalicelib import logs
 from chalicelib.db.engine import transaction
-from chalicelib.db.sqlstate import sqlstate
-from chalicelib.errors import DatabaseUnavailable, LeaseLost, PonctuelError, SchemaOutdated
+from chalicelib.errors import DatabaseUnavailable, LeaseLost, SchemaOutdated
 from chalicelib.runner import closing, lease, ledger
-from chalicelib.runner.deadline import Deadline
-from chalicelib.runner.job import Batch, ItemError, Job, Outcome, Prepared, Run, Step
+from chalicelib.runner.bench import Work
+from chalicelib.runner.job import Batch, ItemError, Outcome, Prepared, Run, Step
 
-ATTEMPTS = 3
 RECONNECTS = 5
 DELIVERY_STEP = "delivery"
 
@@ -50,27 +46,6 @@ BATCH_CTE = """SELECT business_id, item FROM ponctuel.run_items
  WHERE run_id = :run_id AND step = :step AND position > :after AND position <= :upto"""
 
 
-# Sends messages until the deadline and counts the outcomes. Given by the door: the engine knows no
-# outbox.
-Delivery = Callable[[Run, Deadline], Mapping[str, int]]
-# Looks at everything that a run planned before any of it may leave; returns how much it held.
-Review = Callable[[Connection, Run], int]
-# Tells the operator that a run ended badly, in the closing transaction.
-Alert = Callable[[Connection, Job, Run, str, str], None]
-
-
-@dataclass
-class Work:
-    """What one invocation needs to execute a run."""
-
-    job: Job
-    engine: Engine
-    deadline: Deadline
-    delivery: Delivery | None = None
-    review: Review | None = None
-    alert: Alert | None = None
-
-
 def execute(work: Work, run: Run) -> str:
     """Runs to the end, or to the deadline. Returns the status it left: succeeded, partial, failed
     or continued. Raises `LeaseLost` (somebody else goes on) and `DatabaseUnavailable`."""
@@ -80,14 +55,14 @@ def execute(work: Work, run: Run) -> str:
     except (LeaseLost, SchemaOutdated):
         raise
     except Exception as error:  # noqa: BLE001 - the runner is where every failure is recorded
-        return _failed(work, run, error)
+        return closing.failed_attempt(work, run, error)
     if not finished:
         with transaction(work.engine) as connection:
             ledger.release(connection, run)
             lease.release(connection, run.job, run.zone, run.id, run.fence, timedelta(0))
         logs.info("run_continued", job=run.job, run_id=str(run.id), step=run.step)
         return "continued"
-    return close(work, run)
+    return closing.close(work, run)
 
 
 def _steps(work: Work, run: Run) -> bool:
@@ -188,7 +163,7 @@ def _save(connection: Connection, run: Run, duration: timedelta = lease.LEASE) -
 
 def _pass_over(work: Work, run: Run, step: Step, error: Exception) -> None:
     """Records the one item of a batch that failed, and moves behind it."""
-    code, message = described(error)
+    code, message = closing.described(error)
     logs.warning(
         "item_failed", job=run.job, run_id=str(run.id), step=step.name, code=code, error=error
     )
@@ -225,80 +200,18 @@ def _reconnect(work: Work, run: Run, retries: int) -> int:
 
 def _deliver(work: Work, run: Run) -> bool:
     """Sends what the run planned, for as long as a caller would wait; the rest stays pending."""
-    if work.job.delivers == "nothing" or work.delivery is None:
+    if work.job.delivers == "nothing" or work.bench.delivery is None:
         return True
     if run.step != DELIVERY_STEP:
         with transaction(work.engine) as connection:
             run.step, run.position, run.batch_limit = DELIVERY_STEP, 0, None
             # Delivering commits to the outbox alone: the lease lasts as long as the process can.
             longest = timedelta(seconds=max(0.0, work.deadline.remaining()))
-            if work.review is not None:
-                held = work.review(connection, run)
+            if work.bench.review is not None:
+                held = work.bench.review(connection, run)
                 run.counts = dict(Counter(run.counts) + Counter(held_for_approval=held))
             _save(connection, run, max(lease.LEASE, longest))
-    sent = work.delivery(run, work.deadline)
+    sent = work.bench.delivery(run, work.deadline)
     if work.job.delivers == "all":
         run.counts = dict(Counter(run.counts) + Counter(sent))
     return True
-
-
-def _failed(work: Work, run: Run, error: Exception) -> str:
-    """One attempt ended in an error: three of them close the run as *failed*."""
-    run.failures += 1
-    code, message = described(error)
-    logs.error(
-        "run_attempt_failed",
-        job=run.job,
-        run_id=str(run.id),
-        step=run.step,
-        code=code,
-        failures=run.failures,
-        error=error,
-    )
-    if run.failures >= ATTEMPTS:
-        return close(work, run, error_code=code, error=message)
-    wait = timedelta(seconds=30 * 2 ** (run.failures - 1) * random.uniform(0.8, 1.2))  # noqa: S311
-    with transaction(work.engine) as connection:
-        ledger.release(connection, run, code, message)
-        lease.release(connection, run.job, run.zone, run.id, run.fence, wait)
-    return "continued"
-
-
-def described(error: Exception) -> tuple[str, str]:
-    """(code, French sentence) for the ledger. A foreign error's own text may hold personal data."""
-    if isinstance(error, PonctuelError):
-        return error.code, str(error)
-    code = sqlstate(error) or "unexpected"
-    return code, (
-        f"Erreur inattendue ({type(error).__name__}, {code}) : le journal technique a le détail."
-    )
-
-
-def close(work: Work, run: Run, error_code: str | None = None, error: str | None = None) -> str:
-    """Closes the run, covers its slots and opens the one that was asked for meanwhile."""
-    with transaction(work.engine) as connection:
-        totals = closing.totals(connection, run)
-        run.counts = dict(Counter(run.counts) + Counter(totals.counts))
-        status = "failed" if error_code else "partial" if totals.failed else "succeeded"
-        if work.alert and status != "succeeded" and closing.is_news(connection, run):
-            work.alert(connection, work.job, run, status, error or totals.sentence or "")
-        found_nothing = status == "succeeded" and not run.counts
-        if work.job.quiet and found_nothing and run.door == "schedule":
-            ledger.forget(connection, run)
-        else:
-            ledger.close(
-                connection,
-                run,
-                status,
-                results=totals.results,
-                error_code=error_code,
-                error=error or totals.sentence,
-            )
-        through = max(run.now, run.slot_to or run.now)
-        lease.cover(connection, run.job, run.zone, run.id, run.fence, through)
-    logs.info("run_finished", job=run.job, run_id=str(run.id), status=status, counts=run.counts)
-    logs.metric("runs_finished", 1, job=run.job, status=status)
-    for counted in ("sent", "refused", "uncertain", "failed"):
-        if run.counts.get(counted):
-            logs.metric("run_items", run.counts[counted], job=run.job, outcome=counted)
-    return status

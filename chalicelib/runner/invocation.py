@@ -17,12 +17,13 @@ from sqlalchemy import Connection, Engine
 from chalicelib import logs
 from chalicelib.db.engine import make_engine
 from chalicelib.errors import SchemaOutdated
+from chalicelib.runner.bench import Bench, Delivery
+from chalicelib.runner.closing import counted
 from chalicelib.runner.deadline import Deadline
-from chalicelib.runner.engine import Delivery
 from chalicelib.runner.events import parse
 from chalicelib.runner.job import Job, Run
 from chalicelib.runner.triggers import trigger
-from chalicelib.runner.work import Bench, rehearse, work
+from chalicelib.runner.work import rehearse, work
 from chalicelib.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -110,9 +111,9 @@ def _delivery(job: Job, engine: Engine, current: Settings) -> Delivery:
             return {}
         outbox = open_outbox(engine, current)
         if job.delivers == "all":
-            return deliver(outbox, deadline)
+            return counted(deliver(outbox, deadline))
         budget = Deadline.after(current.wait_seconds, reserve=0)
-        return deliver(outbox, deadline, run_id=run.id, budget=budget)
+        return counted(deliver(outbox, deadline, run_id=run.id, budget=budget))
 
     return send
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 
 from chalicelib import logs
 from chalicelib.db.engine import transaction
 from chalicelib.errors import DatabaseUnavailable, LeaseLost, SettingsError
 from chalicelib.runner import dry_run, ledger
 from chalicelib.runner.acquire import Idle, acquire
+from chalicelib.runner.bench import Bench, Work
+from chalicelib.runner.closing import described
 from chalicelib.runner.deadline import Deadline
-from chalicelib.runner.engine import Alert, Delivery, Review, Work, described, execute
+from chalicelib.runner.engine import execute
 from chalicelib.runner.job import BUSINESS_ZONE, Job, Run
-from chalicelib.runner.triggers import Trigger
-from chalicelib.settings import Settings
 
 # Invocations that wake each other in a row; after them the ticks go on alone.
 MAX_HOPS = 8
@@ -29,19 +29,6 @@ class Result:
     zone: str
     status: str
     run_id: UUID | None = None
-
-
-@dataclass
-class Bench:
-    """The parts that a door puts together once (see `invocation`)."""
-
-    engine: Engine
-    settings: Settings
-    trigger: Trigger
-    holder: str
-    delivery: Delivery | None = None
-    review: Review | None = None
-    alert: Alert | None = None
 
 
 def zones(job: Job, bench: Bench) -> list[str]:
@@ -115,9 +102,7 @@ def _zone(
 def _execute(job: Job, run: Run, bench: Bench, deadline: Deadline) -> str:
     with logs.bind(job=job.name, run_id=str(run.id)):
         try:
-            return execute(
-                Work(job, bench.engine, deadline, bench.delivery, bench.review, bench.alert), run
-            )
+            return execute(Work(job, bench, deadline), run)
         except LeaseLost:
             logs.warning("lease_lost")
             return "lost"

@@ -12,10 +12,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from chalicelib.errors import ItemFailed
+from chalicelib.runner.bench import Bench
 from chalicelib.runner.deadline import Deadline
 from chalicelib.runner.job import Batch, Job, Outcome, Preview, Run, Step
 from chalicelib.runner.triggers import NextTick
-from chalicelib.runner.work import Bench, Result, work
+from chalicelib.runner.work import Result, work
 from chalicelib.settings import Settings
 
 TABLES = """

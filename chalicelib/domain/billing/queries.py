@@ -28,7 +28,8 @@ PROOF_WINDOW = "interval '24 hours'"
 # (review, approval) is simply planned again. `{v}` is a message or a row of `coverage`.
 WENT_WRONG = """({v}.state IN ('refused','failed')
   OR ({v}.state = 'cancelled' AND NOT {v}.key_free)
-  OR ({v}.state = 'expired' AND COALESCE({v}.hold_reason, '') NOT IN ('stage','review','approval')))"""
+  OR ({v}.state = 'expired'
+      AND COALESCE({v}.hold_reason, '') NOT IN ('stage','review','approval')))"""
 
 DOCUMENTS = f"""
 SELECT 'invoice' AS document, '{INVOICE}' AS kind, i.business_id, i.id, i.number, i.customer_id,
