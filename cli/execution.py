@@ -44,7 +44,7 @@ def finish(
     patience = time.monotonic() + job.timeout_s * (MAX_HOPS + 1)
     door = "cli"
     while True:
-        work(job, bench, _deadline(job, stop), door=door, only=zone, operator=True)
+        work(job, bench, _deadline(job, stop), door=door, only=zone)
         row = _row(bench, job, zone, run_id)
         if row["status"] in ledger.FINISHED or stop.is_set() or time.monotonic() > patience:
             return row

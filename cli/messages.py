@@ -142,7 +142,6 @@ def _show_one(screen: Console, data: dict[str, Any]) -> None:
             "niveau": data["step"],
             "cycle": data["cycle"],
             "à": data["recipient"],
-            "copie": ", ".join(data["cc"]),
             "prévu": data["planned_at"],
             "par l'exécution": data["run_number"],
             "pas avant": data["not_before"],

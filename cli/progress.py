@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from chalicelib.db.engine import transaction
 from chalicelib.errors import PonctuelError
-from chalicelib.runner.engine import DELIVERY_STEP
+from chalicelib.runner.bench import DELIVERY_STEP
 from chalicelib.runner.invocation import engine_from
 from chalicelib.settings import Settings
 from cli import output

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from chalicelib.db.sqlstate import database_error
+from chalicelib.errors import PonctuelError
 
 LOOPBACK = {"", "localhost", "127.0.0.1", "::1"}
 
@@ -67,6 +68,8 @@ def make_engine(
         pool_pre_ping=True,
         pool_recycle=RECYCLE_S,
         connect_args=arguments,
+        # A statement's values are recipients and letters: no traceback may quote them.
+        hide_parameters=True,
     )
     # Without it a bulk insert costs three round trips per row; it has to be set before first use.
     engine.dialect.use_insertmanyvalues_wo_returning = True
@@ -92,7 +95,15 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     `DatabaseUnavailable`, an older schema `SchemaOutdated`; other database errors pass through."""
     try:
         with engine.begin() as connection:
-            yield connection
+            try:
+                yield connection
+            except (DBAPIError, PonctuelError):
+                raise
+            except BaseException:
+                # It may come from the driver in the middle of an answer, and the next statement
+                # would read what is left of it: this connection is of no more use.
+                connection.invalidate()
+                raise
     except (DBAPIError, OSError, PoolTimeout) as error:
         translated = database_error(error)
         if translated is None:

@@ -17,6 +17,7 @@ UNAVAILABLE = {
     "28P01": "elle refuse le mot de passe",
     "3D000": "ce nom de base n'existe pas",
     "53100": "son disque est plein",
+    "55P03": "une autre connexion garde verrouillé ce dont Ponctuel a besoin",
 }
 OUTDATED = {"3F000", "42P01", "42703", "42883"}
 

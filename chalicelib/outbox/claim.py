@@ -20,7 +20,7 @@ from chalicelib.outbox.kinds import Claimed
 from chalicelib.outbox.plan import ALLOWED, allow_list
 
 # Holds that lift by themselves: the message is looked at again once `not_before` has passed.
-RETRIED_HOLDS = ("window", "attachment", "variable", "sender", "template", "guard")
+RETRIED_HOLDS = ("window", "attachment", "variable", "sender", "template", "guard", "unknown_kind")
 # A message whose claimers died that often is claimed alone, then set aside.
 SUSPECT_CLAIMS = 2
 QUARANTINE_CLAIMS = 4
@@ -132,6 +132,13 @@ WITH news AS (
 SELECT s.id FROM settled s LEFT JOIN (SELECT count(*) FROM bodies) b ON true
 """)
 
+# The commit that marked them went through although its answer was lost: nobody has called yet.
+_RECLAIM = text("""
+UPDATE ponctuel.messages SET state = 'claimed', submitting_at = NULL
+ WHERE claim_id = :claim_id AND state = 'submitting'
+   AND id IN (SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:ids AS jsonb)))
+""")
+
 _UNCLAIM = text("""
 UPDATE ponctuel.messages SET state = 'planned', claim_id = NULL, claims = claims - 1
  WHERE claim_id = :claim_id AND state = 'claimed'
@@ -195,6 +202,11 @@ def settle(connection: Connection, claim_id: UUID, news: Sequence[News]) -> set[
     rows = [{"id": n.id, "was": n.was, "state": n.state, **n.fields} for n in news]
     found = connection.execute(_SETTLE, {"claim_id": claim_id, "news": json.dumps(rows)})
     return {row[0] for row in found}
+
+
+def reclaim(connection: Connection, claim_id: UUID, ids: Sequence[int]) -> None:
+    """Takes back messages that were marked *submitting* in vain: this process has not called."""
+    connection.execute(_RECLAIM, {"claim_id": claim_id, "ids": json.dumps(list(ids))})
 
 
 def unclaim(connection: Connection, claim_id: UUID) -> None:

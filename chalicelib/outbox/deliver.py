@@ -100,9 +100,10 @@ def _send_all(
         begun = time.monotonic()
         ready = _record(outbox, claim_id, answers, window)
         answers = senders.call(ready, begun + CALL_S)
-        # When a whole window failed for reasons of our own, the next one would fail alike.
+        # When a whole window failed for reasons of our own, the next one would fail alike. A
+        # business's own sender is no such reason.
         go_on = not answers or not all(
-            news.fields.get("error_code") in SENDER_WIDE_CODES for news in answers
+            news.fields.get("error_code") in SENDER_WIDE_CODES - {"sender"} for news in answers
         )
     _record(outbox, claim_id, answers, ())
     with transaction(outbox.engine) as connection:
@@ -118,10 +119,12 @@ def _record(
         try:
             with transaction(outbox.engine) as connection:
                 written = claim.settle(connection, claim_id, answers)
+                if retry:
+                    claim.reclaim(connection, claim_id, [message.id for message in window])
                 ready, news = prepare(connection, claim_id, window, outbox.storage)
                 marked = claim.settle(connection, claim_id, news)
         except DatabaseUnavailable:
-            if retry == RECORD_RETRIES or not answers:
+            if retry == RECORD_RETRIES:
                 raise
             logs.warning("answers_not_recorded_yet", retry=retry + 1, messages=len(answers))
             time.sleep(min(0.25 * 2**retry, 8))

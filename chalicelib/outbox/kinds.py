@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.errors import NotFound
 
@@ -69,16 +69,15 @@ Guard = Callable[["Connection", Sequence[Claimed], datetime], Mapping[int, Verdi
 @dataclass(frozen=True)
 class Kind:
     """`guard` answers for each claimed message of the kind, just before it is sent, at the
-    database's clock. `late_after`: past it the message is "trop tard". `uncertain`: what becomes of
-    a message whose answer was lost and of which no proof is found. `operational`: a message to the
-    operator, exempt from review and surge."""
+    database's clock. `late_after`: past it the message is "trop tard". A message whose
+    answer was lost is never sent again by itself. `operational`: a message to the operator, exempt
+    from review and surge."""
 
     name: str
     title: str
     template: str
     guard: Guard
     late_after: timedelta
-    uncertain: Literal["never_again", "resend_once"] = "never_again"
     operational: bool = False
     max_attempts: int = 8
 

@@ -34,11 +34,12 @@ STATES: Mapping[str, str] = {
 }
 HOLDS: Mapping[str, str] = {
     "window": "hors de la plage d'envoi",
-    "quota": "quota du fournisseur atteint",
     "attachment": "pièce jointe manquante",
     "variable": "information manquante",
     "sender": "pas d'adresse d'expédition",
     "template": "modèle en échec",
+    "guard": "vérification en échec",
+    "unknown_kind": "genre de message inconnu de cette version",
     "approval": "volume inhabituel, à approuver",
     "review": "en revue avant la mise en service",
     "stage": "étape pas en service",

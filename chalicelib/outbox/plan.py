@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
+from chalicelib import logs
+from chalicelib.db.sqlstate import database_error
 from chalicelib.runner.job import Batch, Outcome, Preview, Run
 from chalicelib.settings import settings
 
@@ -26,15 +29,20 @@ ALLOWED = """EXISTS (SELECT 1 FROM jsonb_array_elements_text(CAST(:allow_list AS
   WHERE lower({recipient}) = a.entry
      OR (left(a.entry, 1) = '@' AND lower({recipient}) LIKE '%' || a.entry))"""
 
-GATE = f"""CASE
+_GATE = f"""CASE
   WHEN NOT EXISTS (SELECT 1 FROM ponctuel.go_lives g WHERE g.business_id = '*' AND g.kind = '*')
        AND NOT {ALLOWED.format(recipient="c.recipient")} THEN 'stage'
   WHEN NOT EXISTS (SELECT 1 FROM ponctuel.go_lives g
                     WHERE g.business_id = c.business_id AND g.kind = '*')
     OR NOT EXISTS (SELECT 1 FROM ponctuel.go_lives g
                     WHERE g.business_id = c.business_id AND g.kind = c.kind) THEN 'review'
-  WHEN c.not_before > ponctuel.clock() THEN 'window'
+  WHEN c.not_before > {{clock}} THEN 'window'
 END"""
+
+# Why a candidate `c` may not leave yet, or null, at the database's clock.
+GATE = _GATE.replace("{clock}", "ponctuel.clock()")
+# The same at the instant that is rehearsed.
+_GATE_REHEARSED = _GATE.replace("{clock}", "CAST(:now AS timestamptz)")
 
 _PLAN = """
 WITH batch AS ({batch}), candidates AS ({select}),
@@ -94,6 +102,11 @@ UPDATE ponctuel.messages m SET state = 'held', hold_reason = 'approval'
    AND (m.state = 'planned' OR (m.state = 'held' AND m.hold_reason = 'window'))
 """.replace("{surging}", _SURGING.replace("{volumes}", _TODAY.replace("{only}", _OF_THIS_RUN)))
 
+_HOLD_ALL = """
+UPDATE ponctuel.messages SET state = 'held', hold_reason = 'approval'
+ WHERE run_id = :run_id AND (state = 'planned' OR (state = 'held' AND hold_reason = 'window'))
+"""
+
 _PREVIEW = """
 WITH batch AS ({batch}), candidates AS ({select}),
 gated AS (SELECT c.*, {gate} AS hold FROM candidates c
@@ -150,8 +163,16 @@ class Plan:
 
 def hold_surges(connection: Connection, run: Run) -> int:
     """Holds for approval what the run planned beyond a business's usual volume; returns how many
-    messages. Called once, when everything has been planned and before anything may be claimed."""
-    return max(connection.execute(text(_HOLD_SURGE), {"run_id": run.id}).rowcount, 0)
+    messages. Called once, before anything of the run may be claimed. When the volume cannot be
+    told, everything waits for approval."""
+    try:
+        with connection.begin_nested():
+            return max(connection.execute(text(_HOLD_SURGE), {"run_id": run.id}).rowcount, 0)
+    except DBAPIError as error:
+        if database_error(error) is not None:
+            raise
+        logs.error("surge_review_failed", run_id=str(run.id), error=error)
+        return max(connection.execute(text(_HOLD_ALL), {"run_id": run.id}).rowcount, 0)
 
 
 def parameters(batch: Batch) -> dict[str, Any]:
@@ -166,8 +187,9 @@ def allow_list() -> str:
 
 
 def _compose(template: str, select: str, batch: Batch) -> str:
+    gate = _GATE_REHEARSED if template is _PREVIEW else GATE
     return (
-        template.replace("{batch}", batch.cte).replace("{gate}", GATE).replace("{select}", select)
+        template.replace("{batch}", batch.cte).replace("{gate}", gate).replace("{select}", select)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,10 +13,10 @@ from sqlalchemy import Connection, text
 
 from chalicelib import logs
 from chalicelib.db.sqlstate import database_error
-from chalicelib.errors import AttachmentUnavailable, MissingVariable, ProviderError
+from chalicelib.errors import AttachmentUnavailable, MissingVariable, NotFound, ProviderError
 from chalicelib.outbox import claim
 from chalicelib.outbox.claim import News
-from chalicelib.outbox.kinds import Cancel, Claimed, Hold, Kind, Send, Verdict, load
+from chalicelib.outbox.kinds import Cancel, Claimed, Guard, Hold, Kind, Send, Verdict, load
 from chalicelib.outbox.rendering import Rendered, render
 from chalicelib.providers.mail.addresses import parse_addresses
 from chalicelib.providers.mail.mime import message_id
@@ -67,13 +67,17 @@ def prepare(
                 submission, rendered = _submission(message, verdict, clock, live, storage)
             except _Held as held:
                 news.append(_held(message, held.reason, clock + LOOK_AGAIN, str(held)))
+            except Exception as error:  # noqa: BLE001 - per-item isolation: this letter only
+                logs.error("letter_failed", message=message.id, kind=message.kind, error=error)
+                why = f"Le message n'a pas pu être composé ({type(error).__name__})."
+                news.append(_held(message, "template", clock + LOOK_AGAIN, why))
             else:
                 ready.append(submission)
                 news.append(_submitting(submission, rendered))
         elif isinstance(verdict, Hold):
             news.append(_held(message, verdict.reason, verdict.until, None))
         else:
-            reason = verdict.reason if isinstance(verdict, Cancel) else "unknown_kind"
+            reason = verdict.reason if isinstance(verdict, Cancel) else "no_verdict"
             news.append(_news(message, "cancelled", key_free=True, error_code=reason))
     return ready, news
 
@@ -81,22 +85,37 @@ def prepare(
 def _ask(
     connection: Connection, messages: Sequence[Claimed], clock: datetime
 ) -> dict[int, Verdict]:
-    """The guards' verdicts, one question per guard."""
-    by_guard: dict[Any, list[Claimed]] = {}
-    for message in messages:
-        by_guard.setdefault(load(message.kind).guard, []).append(message)
+    """The guards' verdicts, one question per guard. A kind that this code does not know (any more)
+    waits: a rollback is temporary."""
+    by_guard: dict[Guard, list[Claimed]] = {}
     verdicts: dict[int, Verdict] = {}
-    for guard, asked in by_guard.items():
+    for message in messages:
         try:
-            with connection.begin_nested():
-                verdicts.update(guard(connection, asked, clock))
-        except Exception as error:  # isolation: one guard, not the other kinds
-            if database_error(error) is not None:
-                raise
-            logs.error("guard_failed", kind=asked[0].kind, messages=len(asked), error=error)
-            again = Hold("guard", clock + LOOK_AGAIN)
-            verdicts.update((message.id, again) for message in asked)
+            by_guard.setdefault(load(message.kind).guard, []).append(message)
+        except NotFound:
+            logs.error("kind_unknown", message=message.id, kind=message.kind)
+            verdicts[message.id] = Hold("unknown_kind", clock + LOOK_AGAIN)
+    for guard, asked in by_guard.items():
+        verdicts.update(_ask_guard(connection, guard, asked, clock))
     return verdicts
+
+
+def _ask_guard(
+    connection: Connection, guard: Guard, asked: Sequence[Claimed], clock: datetime
+) -> Mapping[int, Verdict]:
+    """Asks about all at once; if that fails, about each alone, so that one document that cannot be
+    read holds its own message only."""
+    try:
+        with connection.begin_nested():
+            return guard(connection, asked, clock)
+    except Exception as error:
+        if database_error(error) is not None:
+            raise
+        if len(asked) > 1:
+            alone = [_ask_guard(connection, guard, [message], clock) for message in asked]
+            return {number: verdict for answer in alone for number, verdict in answer.items()}
+        logs.error("guard_failed", message=asked[0].id, kind=asked[0].kind, error=error)
+        return {asked[0].id: Hold("guard", clock + LOOK_AGAIN)}
 
 
 def _submission(
@@ -113,7 +132,7 @@ def _submission(
         sender=sender,
         to=recipients[:1],
         cc=recipients[1:],
-        reply_to=Address(send.reply_to) if send.reply_to else None,
+        reply_to=_reply_to(send),
         subject=rendered.subject,
         text=rendered.text,
         html=rendered.html,
@@ -142,6 +161,16 @@ def _sender(send: Send) -> Address:
     if default is None:
         raise _Held("sender", "L'entreprise n'a pas d'adresse d'expédition, et MAIL_FROM non plus.")
     return Address(default.email, send.sender_name or default.name)
+
+
+def _reply_to(send: Send) -> Address | None:
+    """Where answers go; an address that cannot be written would make the provider refuse."""
+    if not send.reply_to:
+        return None
+    usable = parse_addresses(send.reply_to)
+    if not usable:
+        raise _Held("sender", "L'adresse de réponse de l'entreprise n'est pas valable.")
+    return Address(usable[0])
 
 
 def _rendered(message: Claimed, kind: Kind, send: Send) -> Rendered:

@@ -19,7 +19,9 @@ EARLY = timedelta(seconds=30)
 DEATHS = 2
 
 _UNFINISHED = text("""
-SELECT r.status, r.step, r.position, r.attempt, r.batch_limit, r.now_at
+SELECT r.status, r.step, r.position, r.attempt, r.batch_limit, r.now_at, r.operator,
+       EXISTS (SELECT 1 FROM ponctuel.run_items i WHERE i.run_id = r.id AND i.step = r.step
+                  AND i.position = r.position + 1) AS in_a_batch
   FROM ponctuel.runs r WHERE r.id = :id
 """)
 
@@ -58,12 +60,11 @@ def acquire(
     *,
     holder: str,
     door: str = "schedule",
-    resume_paused: bool = False,
     hop: bool = False,
 ) -> Run | Idle:
     """Takes the lease on what is due, in the caller's transaction, which must then be committed.
-
-    `resume_paused`: an operator's own run goes on even though the job is paused.
+    While the
+       job is paused only a run that an operator asked for goes on.
     """
     state = lease.look(connection, job.name, zone)
     if state is None or state.busy:
@@ -71,8 +72,6 @@ def acquire(
     if state["run_id"] is not None:
         if state.waiting_to_retry:
             return Idle("retry_later")
-        if state.paused and not resume_paused:
-            return Idle("paused")
         return _adopt(connection, job, zone, schedule, state, holder, hop)
     if state.paused:
         return Idle("paused")
@@ -133,26 +132,24 @@ def _adopt(
     state: State,
     holder: str,
     hop: bool,
-) -> Run:
-    """Goes on with an unfinished run: queued, continued, or left by a process that died."""
+) -> Run | Idle:
+    """Goes on with an unfinished run: queued, continued, or left by a process that died.
+
+    A death in a batch narrows the batch; one outside of any batch counts as a failed attempt.
+    """
     run_id: UUID = state["run_id"]
     left = connection.execute(_UNFINISHED, {"id": run_id}).mappings().one()
+    if state.paused and not left["operator"]:
+        return Idle("paused")
     died = left["status"] == "running"
     attempt, limit = int(left["attempt"]), left["batch_limit"]
+    step = _step(job, left["step"]) if left["in_a_batch"] else None
+    often = died and attempt >= DEATHS
     skip = False
-    if died and attempt >= DEATHS:
-        attempt, limit, skip = _narrow(attempt, limit, _step(job, left["step"]))
-    attempt = attempt + 1 if died and not skip else max(attempt, 1)
+    if often and step is not None:
+        attempt, limit, skip = _narrow(attempt, limit, step)
     if skip:
-        where = {
-            "job": job.name,
-            "run_id": run_id,
-            "step": left["step"],
-            "position": left["position"] + 1,
-        }
-        connection.execute(_QUARANTINE, where)
-        connection.execute(_QUARANTINE_ERROR, where)
-        connection.execute(_SKIP_POSITION, {"id": run_id})
+        _set_aside(connection, job, run_id, left["step"], left["position"] + 1)
     slots = None
     now: datetime = state["clock"]
     if left["now_at"] is None:
@@ -161,25 +158,38 @@ def _adopt(
             now, slots = max(now, due.last), (due.first, due.last)
     fence = lease.take(connection, job.name, zone, run_id, holder)
     run = ledger.resume(
-        connection, run_id, now=now, attempt=attempt, batch_limit=limit, slots=slots, hop=hop
+        connection,
+        run_id,
+        now=now,
+        attempt=attempt + 1 if died and not skip else max(attempt, 1),
+        batch_limit=limit,
+        slots=slots,
+        hop=hop,
+        failed=often and step is None,
     )
     run.fence = fence
     return run
 
 
-def _narrow(attempt: int, limit: int | None, step: Step | None) -> tuple[int, int | None, bool]:
+def _set_aside(connection: Connection, job: Job, run_id: UUID, step: str, position: int) -> None:
+    """Puts the item that kills in quarantine, records it, and moves the cursor behind it."""
+    where = {"job": job.name, "run_id": run_id, "step": step, "position": position}
+    connection.execute(_QUARANTINE, where)
+    connection.execute(_QUARANTINE_ERROR, where)
+    connection.execute(_SKIP_POSITION, {"id": run_id})
+
+
+def _narrow(attempt: int, limit: int | None, step: Step) -> tuple[int, int | None, bool]:
     """After too many deaths at one position: (attempt, batch limit, whether the item is skipped).
 
     The count starts again when the batch comes down to one item, so that an item is only blamed
     for what it did alone.
     """
-    if step is None:
-        return attempt, limit, False
     size = limit or step.batch
     if size > 1:
         smaller = size // 2
         return (0 if smaller == 1 else attempt), smaller, False
-    return 0, 1, True
+    return 0, None, True
 
 
 def _step(job: Job, name: str | None) -> Step | None:

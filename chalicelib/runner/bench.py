@@ -12,6 +12,9 @@ from chalicelib.runner.job import Job, Run
 from chalicelib.runner.triggers import Trigger
 from chalicelib.settings import Settings
 
+# The last step of a run that sends: its messages may be claimed from then on.
+DELIVERY_STEP = "delivery"
+
 # Sends messages until the deadline and counts the outcomes. Given by the door: the engine knows no
 # outbox.
 Delivery = Callable[[Run, Deadline], Mapping[str, int]]

@@ -16,11 +16,15 @@ from chalicelib.db.engine import transaction
 from chalicelib.db.sqlstate import sqlstate
 from chalicelib.errors import PonctuelError
 from chalicelib.runner import lease, ledger
-from chalicelib.runner.bench import Work
+from chalicelib.runner.bench import DELIVERY_STEP, Work
 from chalicelib.runner.job import Run
 
 ATTEMPTS = 3
 FIRST_RETRY_S = 30.0
+SCHEMA_WAIT = timedelta(minutes=5)
+# A failure that old is not the same one any more.
+NEWS_AFTER = timedelta(hours=26)
+SEVERITY = {"succeeded": 0, "partial": 1, "failed": 2}
 
 _MESSAGES = text("""
 SELECT business_id, state, count(*) AS n FROM ponctuel.messages
@@ -36,6 +40,7 @@ _PREVIOUS = text("""
 SELECT status FROM ponctuel.runs
  WHERE job = :job AND zone = :zone AND NOT dry_run AND id <> :run_id
    AND status IN ('succeeded','partial','failed')
+   AND finished_at > ponctuel.clock() - CAST(:news_after AS interval)
  ORDER BY finished_at DESC LIMIT 1
 """)
 
@@ -105,12 +110,13 @@ def totals(connection: Connection, run: Run) -> Totals:
     return Totals(+counts, results, failed.total())
 
 
-def is_news(connection: Connection, run: Run) -> bool:
-    """Whether the run before ended well: a failure is told once, not at each tick."""
+def is_news(connection: Connection, run: Run, status: str) -> bool:
+    """Whether this is worse than the run before: the same trouble is told once."""
     previous = connection.execute(
-        _PREVIOUS, {"job": run.job, "zone": run.zone, "run_id": run.id}
+        _PREVIOUS,
+        {"job": run.job, "zone": run.zone, "run_id": run.id, "news_after": NEWS_AFTER},
     ).scalar()
-    return previous in (None, "succeeded")
+    return SEVERITY[status] > SEVERITY.get(previous or "succeeded", 0)
 
 
 def failed_attempt(work: Work, run: Run, error: Exception) -> str:
@@ -136,6 +142,25 @@ def failed_attempt(work: Work, run: Run, error: Exception) -> str:
     return "continued"
 
 
+def postponed(work: Work, run: Run, error: PonctuelError) -> str:
+    """The schema is not (yet) what this code needs: nobody's fault in the run, so no attempt is
+    counted. The operator is told once."""
+    logs.error("run_postponed", job=run.job, run_id=str(run.id), code=error.code, error=error)
+    with transaction(work.engine) as connection:
+        if work.bench.alert:
+            work.bench.alert(connection, work.job, run, "continued", str(error))
+        ledger.release(connection, run, error.code, str(error))
+        lease.release(connection, run.job, run.zone, run.id, run.fence, SCHEMA_WAIT)
+    return "continued"
+
+
+def review(work: Work, connection: Connection, run: Run) -> None:
+    """Looks at what was planned, once, before any of it may be claimed."""
+    if run.step != DELIVERY_STEP and work.bench.review is not None:
+        held = work.bench.review(connection, run)
+        run.counts = dict(Counter(run.counts) + Counter(held_for_approval=held))
+
+
 def described(error: Exception) -> tuple[str, str]:
     """(code, French sentence) for the ledger. A foreign error's own text may hold personal data."""
     if isinstance(error, PonctuelError):
@@ -149,10 +174,11 @@ def described(error: Exception) -> tuple[str, str]:
 def close(work: Work, run: Run, error_code: str | None = None, error: str | None = None) -> str:
     """Closes the run, covers its slots and opens the one that was asked for meanwhile."""
     with transaction(work.engine) as connection:
+        review(work, connection, run)
         found = totals(connection, run)
         run.counts = {**run.counts, **found.counts}
         status = "failed" if error_code else "partial" if found.failed else "succeeded"
-        if work.bench.alert and status != "succeeded" and is_news(connection, run):
+        if work.bench.alert and status != "succeeded" and is_news(connection, run, status):
             work.bench.alert(connection, work.job, run, status, error or found.sentence or "")
         found_nothing = status == "succeeded" and not run.counts
         if work.job.quiet and found_nothing and run.door == "schedule":

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-# What closing needs after the last batch: one statement and a commit, with room for a slow server.
-RESERVE_S = 15.0
+# A batch that is begun may take one statement's time-out (30 s); closing needs the rest.
+RESERVE_S = 35.0
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,10 @@ from chalicelib import logs
 from chalicelib.db.engine import transaction
 from chalicelib.errors import DatabaseUnavailable, LeaseLost, SchemaOutdated
 from chalicelib.runner import closing, lease, ledger
-from chalicelib.runner.bench import Work
+from chalicelib.runner.bench import DELIVERY_STEP, Work
 from chalicelib.runner.job import Batch, ItemError, Outcome, Prepared, Run, Step
 
 RECONNECTS = 5
-DELIVERY_STEP = "delivery"
 
 # Numbers a step's due items so that businesses alternate.
 _ENTER = """
@@ -50,10 +49,14 @@ def execute(work: Work, run: Run) -> str:
     """Runs to the end, or to the deadline. Returns the status it left: succeeded, partial, failed
     or continued. Raises `LeaseLost` (somebody else goes on) and `DatabaseUnavailable`."""
     logs.info("run_started", job=run.job, run_id=str(run.id), zone=run.zone, door=run.door)
+    if run.failures >= closing.ATTEMPTS:
+        return closing.close(work, run, "process_killed", "Le traitement s'interrompt toujours.")
     try:
         finished = _steps(work, run) and _deliver(work, run)
-    except (LeaseLost, SchemaOutdated):
+    except LeaseLost:
         raise
+    except SchemaOutdated as error:
+        return closing.postponed(work, run, error)
     except Exception as error:  # noqa: BLE001 - the runner is where every failure is recorded
         return closing.failed_attempt(work, run, error)
     if not finished:
@@ -75,7 +78,7 @@ def _steps(work: Work, run: Run) -> bool:
 
 def _step(work: Work, run: Run, step: Step) -> bool:
     total = _items(work, run, step)
-    # After a death the batch stays narrow: widening again would only bring the next death.
+    # After a death the batch stays narrow up to the item at fault: widening would bring the next.
     widest = run.batch_limit or step.batch
     retries = 0
     while run.position < total:
@@ -202,15 +205,12 @@ def _deliver(work: Work, run: Run) -> bool:
     """Sends what the run planned, for as long as a caller would wait; the rest stays pending."""
     if work.job.delivers == "nothing" or work.bench.delivery is None:
         return True
-    if run.step != DELIVERY_STEP:
-        with transaction(work.engine) as connection:
-            run.step, run.position, run.batch_limit = DELIVERY_STEP, 0, None
-            # Delivering commits to the outbox alone: the lease lasts as long as the process can.
-            longest = timedelta(seconds=max(0.0, work.deadline.remaining()))
-            if work.bench.review is not None:
-                held = work.bench.review(connection, run)
-                run.counts = dict(Counter(run.counts) + Counter(held_for_approval=held))
-            _save(connection, run, max(lease.LEASE, longest))
+    with transaction(work.engine) as connection:
+        closing.review(work, connection, run)
+        run.step, run.position, run.batch_limit = DELIVERY_STEP, 0, None
+        # Delivering commits to the outbox alone: the lease lasts as long as the process can.
+        longest = timedelta(seconds=max(0.0, work.deadline.remaining()))
+        _save(connection, run, max(lease.LEASE, longest))
     sent = work.bench.delivery(run, work.deadline)
     if work.job.delivers == "all":
         run.counts = dict(Counter(run.counts) + Counter(sent))

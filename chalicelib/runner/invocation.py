@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from chalicelib import logs
 from chalicelib.db.engine import make_engine
-from chalicelib.errors import SchemaOutdated
+from chalicelib.errors import DatabaseUnavailable, SchemaOutdated, SettingsError
 from chalicelib.runner.bench import Bench, Delivery
 from chalicelib.runner.closing import counted
 from chalicelib.runner.deadline import Deadline
@@ -39,15 +39,16 @@ def scheduled(job: Job, event: Any) -> dict[str, Any]:
     deadline = Deadline.of_lambda(event.context)
     with bench_for(job, holder=_holder(event.context)) as bench:
         try:
-            if call.run_id is not None and rehearse(job, call.run_id, bench) != "lost":
+            if call.run_id is not None and rehearse(job, call.run_id, bench) != "real":
                 return {"job": job.name, "status": "dry_run"}
-            results = work(
-                job, bench, deadline, door=call.door, operator=call.door in ("http", "cli")
-            )
+            results = work(job, bench, deadline, door=call.door)
         except SchemaOutdated as error:
             # Nothing of the state was touched: the run waits for `migrate`.
             logs.error("schema_outdated", job=job.name, error=error)
             return {"job": job.name, "status": "schema_outdated"}
+        except (DatabaseUnavailable, SettingsError) as error:
+            logs.error("ledger_not_reached", job=job.name, code=error.code, error=error)
+            raise
     return {"job": job.name, "status": [result.status for result in results]}
 
 

@@ -16,10 +16,10 @@ FINISHED = ("succeeded", "partial", "failed", "skipped")
 
 _OPEN = text("""
 INSERT INTO ponctuel.runs (id, job, zone, door, requested_by, reason, slot_from, slot_to, now_at,
-                           as_of, dry_run, force, status, created_at, started_at, finished_at,
-                           heartbeat_at, attempt, error_code, error)
+                           as_of, dry_run, force, operator, status, created_at, started_at,
+                           finished_at, heartbeat_at, attempt, error_code, error)
 VALUES (:id, :job, :zone, :door, :requested_by, :reason, :slot_from, :slot_to, :now_at,
-        :as_of, :dry_run, :force, :status, ponctuel.clock(),
+        :as_of, :dry_run, :force, :operator, :status, ponctuel.clock(),
         CASE WHEN :status <> 'queued' THEN ponctuel.clock() END,
         CASE WHEN :status = 'skipped' THEN ponctuel.clock() END,
         CASE WHEN :status = 'running' THEN ponctuel.clock() END,
@@ -31,7 +31,8 @@ UPDATE ponctuel.runs
    SET status = 'running', started_at = coalesce(started_at, ponctuel.clock()),
        heartbeat_at = ponctuel.clock(), now_at = coalesce(now_at, :now),
        slot_from = coalesce(slot_from, :slot_from), slot_to = coalesce(slot_to, :slot_to),
-       attempt = :attempt, batch_limit = :batch_limit, hops = hops + :hop
+       attempt = :attempt, batch_limit = :batch_limit, hops = hops + :hop,
+       failures = failures + :failed
  WHERE id = :id
 RETURNING *
 """)
@@ -45,7 +46,8 @@ UPDATE ponctuel.runs
 
 _RELEASE = text("""
 UPDATE ponctuel.runs
-   SET status = 'continued', attempt = 0, failures = :failures, error_code = :error_code,
+   SET status = 'continued', attempt = 0, batch_limit = NULL, failures = :failures,
+       error_code = :error_code,
        error = :error, heartbeat_at = ponctuel.clock()
  WHERE id = :id
 """)
@@ -93,7 +95,7 @@ def open_run(
     values = dict.fromkeys(("requested_by", "reason"), "") | dict.fromkeys(
         ("slot_from", "slot_to", "now_at", "as_of", "error_code", "error")
     )
-    values |= {"dry_run": False, "force": False} | fields
+    values |= {"dry_run": False, "force": False, "operator": False} | fields
     connection.execute(
         _OPEN, {"id": run_id, "job": job, "zone": zone, "door": door, "status": status, **values}
     )
@@ -109,9 +111,10 @@ def resume(
     batch_limit: int | None,
     slots: tuple[datetime, datetime] | None = None,
     hop: bool = False,
+    failed: bool = False,
 ) -> Run:
     """Marks a run as running and returns it as it was left. `now` and `slots` count only when the
-    run starts: they never change once it has."""
+    run starts: they never change once it has. `failed`: a process died outside of any batch."""
     first, last = slots or (None, None)
     row = (
         connection.execute(
@@ -124,6 +127,7 @@ def resume(
                 "attempt": attempt,
                 "batch_limit": batch_limit,
                 "hop": int(hop),
+                "failed": int(failed),
             },
         )
         .mappings()

@@ -19,6 +19,11 @@ from chalicelib.runner.job import Job
 
 _RERUN = text("UPDATE ponctuel.job_state SET rerun_id = :id WHERE job = :job AND zone = :zone")
 _QUEUE = text("UPDATE ponctuel.job_state SET run_id = :id WHERE job = :job AND zone = :zone")
+# A second caller may want more of the run that both are waiting for.
+_WIDEN = text("""
+UPDATE ponctuel.runs SET force = force OR :force, operator = operator OR :operator
+ WHERE id = :id AND status = 'queued'
+""")
 _PAUSE = text("""
 UPDATE ponctuel.job_state
    SET paused_at = coalesce(paused_at, ponctuel.clock()), paused_by = :by, pause_reason = :reason
@@ -48,6 +53,7 @@ def request(
         "requested_by": by[:200],
         "reason": reason[:500],
         "force": force,
+        "operator": operator,
     }
     with transaction(engine) as connection:
         state = lease.look(connection, job.name, zone, wait=True)
@@ -74,11 +80,7 @@ def request(
             )
             connection.execute(_RERUN, {"id": waiting, "job": job.name, "zone": zone})
         following: UUID = waiting or state["run_id"]
-        if force:
-            connection.execute(
-                text("UPDATE ponctuel.runs SET force = true WHERE id = :id AND status = 'queued'"),
-                {"id": following},
-            )
+        connection.execute(_WIDEN, {"id": following, "force": force, "operator": operator})
         return following
 
 

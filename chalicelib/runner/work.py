@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import text
@@ -50,14 +51,13 @@ def work(
     *,
     door: str = "schedule",
     only: str | None = None,
-    operator: bool = False,
 ) -> list[Result]:
     """Takes up everything due for the job, in all of its zones or in `only` one. Raises
     `DatabaseUnavailable` and `SchemaOutdated` when the ledger itself cannot be written."""
     results: list[Result] = []
     for zone in [only] if only else zones(job, bench):
         try:
-            results += _zone(job, zone, bench, deadline, door, operator)
+            results += _zone(job, zone, bench, deadline, door)
         except SettingsError as error:
             # One business's unusable zone must not stop the others.
             logs.error("zone_unusable", job=job.name, error=error)
@@ -69,9 +69,7 @@ def work(
     return results
 
 
-def _zone(
-    job: Job, zone: str, bench: Bench, deadline: Deadline, door: str, operator: bool
-) -> list[Result]:
+def _zone(job: Job, zone: str, bench: Bench, deadline: Deadline, door: str) -> list[Result]:
     schedule = job.schedule_in(zone, bench.settings)
     per_business = job.zone_on(bench.settings) == BUSINESS_ZONE
     results: list[Result] = []
@@ -84,7 +82,6 @@ def _zone(
                 schedule,
                 holder=bench.holder,
                 door=door,
-                resume_paused=operator,
                 hop=door == "continuation",
             )
         if isinstance(run, Idle):
@@ -108,24 +105,26 @@ def _execute(job: Job, run: Run, bench: Bench, deadline: Deadline) -> str:
             return "lost"
 
 
+# A dry run whose process died is taken again once that process must be dead.
+_TAKE_REHEARSAL = text("""
+UPDATE ponctuel.runs SET status = 'running', started_at = ponctuel.clock()
+ WHERE id = :id AND dry_run AND (status = 'queued'
+       OR (status = 'running' AND started_at < ponctuel.clock() - CAST(:longest AS interval)))
+RETURNING *, coalesce(as_of, ponctuel.clock()) AS chosen
+""")
+_IS_REHEARSAL = text("SELECT dry_run FROM ponctuel.runs WHERE id = :id")
+
+
 def rehearse(job: Job, run_id: UUID, bench: Bench) -> str:
-    """Executes a queued dry run; its only writes are to its own row. Returns its status, or
-    `lost` when another process has taken it."""
+    """Executes a queued dry run; its only writes are to its own row. Returns its status, `lost`
+    when another process has taken it, `real` when the run is no dry run."""
+    longest = timedelta(seconds=job.timeout_s)
     with transaction(bench.engine) as connection:
-        row = (
-            connection.execute(
-                text(
-                    "UPDATE ponctuel.runs SET status = 'running', started_at = ponctuel.clock() "
-                    "WHERE id = :id AND dry_run AND status = 'queued' "
-                    "RETURNING *, coalesce(as_of, ponctuel.clock()) AS chosen"
-                ),
-                {"id": run_id},
-            )
-            .mappings()
-            .first()
-        )
-    if row is None:
-        return "lost"
+        taken = connection.execute(_TAKE_REHEARSAL, {"id": run_id, "longest": longest})
+        row = taken.mappings().first()
+        if row is None:
+            is_dry = connection.execute(_IS_REHEARSAL, {"id": run_id}).scalar()
+            return "lost" if is_dry else "real"
     run = ledger.as_run(dict(row) | {"now_at": row["chosen"]})
     run.businesses_in = run.zone if job.zone_on(bench.settings) == BUSINESS_ZONE else None
     try:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from chalicelib.runner.engine import DELIVERY_STEP
+from chalicelib.runner.bench import DELIVERY_STEP
 from cli.progress import Position, position
 from tests.cli.command_line import CommandLine
 from tests.harness import NOW, Deployment

@@ -254,7 +254,7 @@ def test_an_operator_may_run_a_paused_job_and_resuming_covers_what_was_missed_on
     stand.work(job())
     request.pause(stand.engine, job(), ["Europe/Paris"], by="Léa", reason="essai")
     run_id = request.request(stand.engine, job(), "Europe/Paris", door="cli", operator=True)
-    results = stand.work(job(), operator=True)
+    results = stand.work(job())
     assert [(r.status, r.run_id) for r in results[:1]] == [("succeeded", run_id)]
     stand.advance(5 * HOUR)
     request.resume(stand.engine, job(), ["Europe/Paris"])

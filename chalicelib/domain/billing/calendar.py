@@ -69,7 +69,8 @@ def _holidays(year: int, subdivision: str | None) -> frozenset[date]:
 
 
 _BUSINESSES = text("""
-SELECT b.id, b.zone, b.subdivision, s.window_start, s.window_end, s.business_days_only
+SELECT b.id, b.zone, b.subdivision, s.window_start::text, s.window_end::text,
+       s.business_days_only
   FROM ponctuel.businesses b JOIN ponctuel.billing_settings s ON s.business_id = b.id
  WHERE b.active AND (s.followups_enabled OR CAST(:everyone AS boolean))
    AND (CAST(:zone AS text) IS NULL OR b.zone = :zone)
@@ -95,10 +96,10 @@ def calendar_at(
         if local is None:
             errors.append(_unusable(business, "bad_zone", "Fuseau horaire inconnu"))
             continue
-        window = Window(start, end, business_days, subdivision)
-        if (name, window) not in openings:
+        window = _window(start, end, business_days, subdivision)
+        if window is not None and (name, window) not in openings:
             openings[name, window] = next_opening(now, local, window)
-        opens_at = openings[name, window]
+        opens_at = openings.get((name, window))
         if opens_at is None:
             errors.append(_unusable(business, "bad_window", "Plage d'envoi jamais ouverte"))
             continue
@@ -113,6 +114,19 @@ def calendar_at(
             }
         )
     return Prepared({"calendar": json.dumps(rows)}, errors)
+
+
+def _window(
+    start: str | None, end: str | None, business_days_only: bool | None, subdivision: str | None
+) -> Window | None:
+    """The window of a business's settings, None when it cannot be read. PostgreSQL's own end of
+    the day, 24:00, is no time of day in Python."""
+    try:
+        opens = time.fromisoformat(start or "")
+        closes = time.max if (end or "").startswith("24:00") else time.fromisoformat(end or "")
+    except ValueError:
+        return None
+    return Window(opens, closes, bool(business_days_only), subdivision)
 
 
 def _unusable(business: str, code: str, what: str) -> ItemError:

@@ -34,6 +34,7 @@ LEFT_OUT = (
     Condition(
         "insolvency", "client en procédure collective : déclarez la créance", "insolvency IS TRUE"
     ),
+    Condition("bad_amount", "montant illisible", "remaining IS NULL OR total IS NULL"),
     Condition("settled", "rien ne reste dû", "document = 'invoice' AND remaining <= 0"),
     Condition(
         "tolerated",
@@ -53,7 +54,7 @@ LEFT_OUT = (
     Condition(
         "no_email",
         "client sans adresse e-mail valable",
-        r"COALESCE(emails, '') !~ '[^@\s;,<>]+@[^@\s;,<>]+\.[^@\s;,<>]+'",
+        r"COALESCE(emails, '') !~* '[^@\s;,<>]+@([[:alnum:]-]+\.)+[[:alnum:]-]{2,}'",
     ),
     Condition("stopped", "relances arrêtées par l'entreprise", "stopped"),
     Condition(

@@ -63,7 +63,12 @@ def _wanted(message: Claimed) -> list[dict[str, object]]:
         "step": message.step,
     }
     return [
-        {"message_id": message.id, "business_id": message.business_id, **line}
+        {
+            "message_id": message.id,
+            "business_id": message.business_id,
+            "person": message.person,
+            **line,
+        }
         for line in (message.lines or [own])
     ]
 

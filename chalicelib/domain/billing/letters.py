@@ -18,14 +18,7 @@ def compose(message: Claimed, rows: Sequence[Mapping[str, Any]]) -> Send:
     """The letter for these documents of one customer (rows of `queries.REREAD`, one at least)."""
     first = rows[0]
     today: date = first["today"]
-    attachments = {
-        PurePosixPath(key).name: key
-        for key in (
-            row["pdf_key"] or f"{row['business_id']}/{row['number']}.pdf"
-            for row in rows
-            if row["wanted_pdf"]
-        )
-    }
+    attachments = _attachments(rows)
     content: dict[str, Any] = {
         "business": {
             "name": first["sender_name"] or first["business_name"],
@@ -58,6 +51,17 @@ def compose(message: Claimed, rows: Sequence[Mapping[str, Any]]) -> Send:
         reply_to=first["reply_to"],
         attachments=attachments,
     )
+
+
+def _attachments(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """File name → key in storage; the second document under one name goes by its number."""
+    attachments: dict[str, str] = {}
+    for row in rows:
+        if row["wanted_pdf"]:
+            key = row["pdf_key"] or f"{row['business_id']}/{row['number']}.pdf"
+            name = PurePosixPath(key).name
+            attachments[f"{row['number']}.pdf" if name in attachments else name] = key
+    return attachments
 
 
 def _level(message: Claimed, rows: Sequence[Mapping[str, Any]]) -> int:

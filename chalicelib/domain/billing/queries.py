@@ -24,23 +24,35 @@ LATE_AFTER = timedelta(days=7)
 # How long an uncertain message waits for a proof before its level counts as gone out.
 PROOF_WINDOW = "interval '24 hours'"
 
-# A level that did not go out and waits for the owner. What expired before it was allowed to leave
-# (review, approval) is simply planned again. `{v}` is a message or a row of `coverage`.
+# A level that did not go out and waits for the owner. What expired without having been tried, or
+# while it was not allowed to leave (review, pause, no mail server), is simply planned again.
+# `{v}` is a message or a row of `coverage`.
 WENT_WRONG = """({v}.state IN ('refused','failed')
-  OR ({v}.state = 'cancelled' AND NOT {v}.key_free)
-  OR ({v}.state = 'expired'
-      AND COALESCE({v}.hold_reason, '') NOT IN ('stage','review','approval')))"""
+  OR ({v}.state = 'cancelled' AND {v}.error_code = 'cancelled_by_operator')
+  OR ({v}.state = 'expired' AND ({v}.attempts > 0 OR {v}.hold_reason IN
+      ('attachment','variable','sender','template','guard','quarantine'))))"""
+
+# Other people's tables hold anything: what no calendar or account holds is read as missing, so that
+# one row cannot stop the statement for everybody.
+_DAY = "CASE WHEN {0} BETWEEN '1900-01-01' AND '2999-12-31' THEN {0} END"
+_AMOUNT = "CASE WHEN {0} BETWEEN -1e12 AND 1e12 THEN {0} END"
+# Ten years in days; `least` alone would turn a missing value into the limit.
+_DAYS = "CASE WHEN {0} < -3650 THEN -3650 WHEN {0} > 3650 THEN 3650 ELSE {0} END"
 
 DOCUMENTS = f"""
 SELECT 'invoice' AS document, '{INVOICE}' AS kind, i.business_id, i.id, i.number, i.customer_id,
-       i.issued_on, i.due_on, i.currency, i.total, i.balance AS remaining, i.cycle::text AS cycle,
-       i.reopened_on, i.policy, i.pdf_key, i.auto_enabled, i.disputed, i.promised_until,
+       {_DAY.format("i.issued_on")} AS issued_on, {_DAY.format("i.due_on")} AS due_on, i.currency,
+       {_AMOUNT.format("i.total")} AS total, {_AMOUNT.format("i.balance")} AS remaining,
+       i.cycle::text AS cycle, {_DAY.format("i.reopened_on")} AS reopened_on, i.policy, i.pdf_key,
+       i.auto_enabled, i.disputed, CASE WHEN i.promised_until < '2999-12-31' THEN i.promised_until
+            WHEN i.promised_until IS NOT NULL THEN date '2999-12-31' END AS promised_until,
        i.status IN ('sent','partial','overdue') AS open
   FROM ponctuel.invoices i {{invoices}}
 UNION ALL
-SELECT 'quote', '{QUOTE}', q.business_id, q.id, q.number, q.customer_id, q.issued_on,
-       q.valid_until, q.currency, q.total, q.total, q.version::text, NULL::date, q.policy,
-       q.pdf_key, q.auto_enabled, false, NULL::date, q.status = 'sent'
+SELECT 'quote', '{QUOTE}', q.business_id, q.id, q.number, q.customer_id,
+       {_DAY.format("q.issued_on")}, {_DAY.format("q.valid_until")}, q.currency,
+       {_AMOUNT.format("q.total")}, {_AMOUNT.format("q.total")}, q.version::text, NULL::date,
+       q.policy, q.pdf_key, q.auto_enabled, false, NULL::date, q.status = 'sent'
   FROM ponctuel.quotes q {{quotes}}
 """
 
@@ -84,7 +96,7 @@ _ANCHOR = "CASE l.anchor WHEN 'issue' THEN d.issued_on ELSE d.due_on END"
 # A notice that is meant to come before the due date is of no use after it: the next level counts.
 NEXT_LEVEL = f"""
 SELECT l.level, l.tone, l.channel, l.attach_pdf, l.anchor, l.delay_days,
-       {_ANCHOR} + l.delay_days AS scheduled_on
+       {_ANCHOR} + {_DAYS.format("l.delay_days")} AS scheduled_on
   FROM ponctuel.followup_levels l
  WHERE l.business_id = d.business_id AND l.document = d.document
    AND l.policy = COALESCE(d.policy, c.policy, 'standard')
@@ -97,8 +109,10 @@ SELECT l.level, l.tone, l.channel, l.attach_pdf, l.anchor, l.delay_days,
 FACTS = f"""
 SELECT d.*, COALESCE(d.policy, c.policy, 'standard') AS level_policy, b.active,
        b.name AS business_name, b.sender_name, b.sender_email, b.reply_to, b.phone, b.address,
-       b.siret, b.iban, s.followups_enabled, s.group_by_customer, s.min_interval_days,
-       s.tolerance, s.payments_synced_at, s.max_payment_age_hours, s.late_penalty_rate,
+       b.siret, b.iban, s.followups_enabled, s.group_by_customer,
+       {_DAYS.format("s.min_interval_days")} AS min_interval_days,
+       s.tolerance, s.payments_synced_at, s.late_penalty_rate,
+       {_DAYS.format("s.max_payment_age_hours")} AS max_payment_age_hours,
        c.name AS customer_name, c.customer_type, c.emails, c.auto_enabled AS customer_auto,
        c.paused_until, c.insolvency, k.today, k.opens_at, h.last_level, h.problem_level,
        h.in_flight, h.stopped, n.level, n.tone, n.channel, n.attach_pdf, n.delay_days,
@@ -106,9 +120,9 @@ SELECT d.*, COALESCE(d.policy, c.policy, 'standard') AS level_policy, b.active,
        greatest(
          n.scheduled_on,
          (h.last_at AT TIME ZONE 'UTC' + k.utc_offset)::date
-           + greatest(1, n.scheduled_on - ({_ANCHOR} + l.delay_days)),
+           + greatest(1, n.scheduled_on - ({_ANCHOR} + {_DAYS.format("l.delay_days")})),
          d.reopened_on,
-         CASE WHEN n.delay_days > 0 THEN d.issued_on + s.courtesy_days END
+         CASE WHEN n.delay_days > 0 THEN d.issued_on + {_DAYS.format("s.courtesy_days")} END
        ) AS effective_on
   FROM documents d
   LEFT JOIN ponctuel.businesses b ON b.id = d.business_id
@@ -177,7 +191,7 @@ SELECT business_id, kind, id AS subject, cycle, level::text AS step, 'email' AS 
   FROM due WHERE NOT ({_GROUPED}) AND (nth = 1 OR min_interval_days = 0)
 UNION ALL
 SELECT business_id, '{LETTER}', customer_id,
-       (array_agg(id || ':' || cycle ORDER BY nth))[1], (array_agg(level::text ORDER BY nth))[1],
+       md5(string_agg(id || ':' || cycle || ':' || level, ',' ORDER BY id)), max(level)::text,
        'email', customer_id, min(emails),
        jsonb_build_object('document', 'letter', 'number', string_agg(number, ', ' ORDER BY nth),
                           'level', max(level)),
@@ -234,7 +248,8 @@ WITH {
 REREAD = f"""
 WITH wanted AS (
   SELECT * FROM jsonb_to_recordset(CAST(:wanted AS jsonb))
-      AS w(message_id bigint, business_id text, kind text, subject text, cycle text, step text)
+      AS w(message_id bigint, business_id text, person text, kind text, subject text, cycle text,
+           step text)
 ), {
     with_facts(
         invoices="WHERE (i.business_id, i.id) IN (SELECT business_id, subject FROM wanted "
@@ -246,9 +261,9 @@ WITH wanted AS (
 judged AS (SELECT f.*, {conditions.first_that_holds(at_send=True)} AS held_by FROM facts f)
 SELECT w.message_id, w.subject AS wanted_subject, w.kind AS wanted_kind, f.*,
        CASE WHEN f.id IS NULL THEN 'deleted' WHEN f.cycle <> w.cycle THEN 'reopened'
+            WHEN f.customer_id <> w.person THEN 'customer_changed'
             ELSE f.held_by END AS reason,
-       g.level AS wanted_level, g.tone AS wanted_tone, g.attach_pdf AS wanted_pdf,
-       g.anchor = 'due' AND g.delay_days < 0 AS before_due
+       g.level AS wanted_level, g.tone AS wanted_tone, g.attach_pdf AS wanted_pdf
   FROM wanted w
   LEFT JOIN judged f ON f.business_id = w.business_id AND f.kind = w.kind AND f.id = w.subject
   LEFT JOIN ponctuel.followup_levels g ON g.business_id = f.business_id
@@ -268,4 +283,5 @@ SELECT q.business_id, q.id AS item
 EXPIRE_QUOTES = """
 UPDATE ponctuel.quotes SET status = 'expired'
  WHERE status = 'sent' AND (business_id, id) IN (SELECT business_id, item FROM batch)
-"""
+   AND valid_until < (SELECT k.today FROM ({calendar}) k WHERE k.business_id = quotes.business_id)
+""".replace("{calendar}", CALENDAR)

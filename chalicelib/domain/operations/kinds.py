@@ -33,7 +33,6 @@ register(
         template="operator_alert",
         guard=still_wanted,
         late_after=timedelta(days=2),
-        uncertain="resend_once",
         operational=True,
     )
 )

@@ -54,6 +54,7 @@ CREATE TABLE ponctuel.runs (
   as_of         timestamptz,                        -- only with dry_run
   dry_run       boolean NOT NULL DEFAULT false,
   force         boolean NOT NULL DEFAULT false,
+  operator      boolean NOT NULL DEFAULT false,     -- goes on although the job is paused
   status        text NOT NULL CHECK (status IN
                   ('queued','running','continued','succeeded','partial','failed','skipped')),
   created_at    timestamptz NOT NULL,
@@ -151,7 +152,6 @@ CREATE TABLE ponctuel.messages (
   channel          text NOT NULL CHECK (channel IN ('email','whatsapp')),
   person           text NOT NULL DEFAULT '',        -- customer or user id
   recipient        text,                            -- blanked by retention, like the content
-  cc               text[] NOT NULL DEFAULT '{}',
   content          jsonb NOT NULL DEFAULT '{}',     -- template variables
   state            text NOT NULL CHECK (state IN
                      ('planned','held','claimed','submitting','accepted','refused','uncertain',
@@ -231,12 +231,14 @@ CREATE TABLE ponctuel.go_lives (
 -- What a message covers, whether alone or as one line of a letter.
 CREATE VIEW ponctuel.coverage AS
   SELECT m.id AS message_id, m.business_id, m.kind, m.subject, m.cycle, m.step, m.state,
-         m.hold_reason, m.key_free, m.planned_at, m.settled_at, m.submitting_at, m.run_id
+         m.hold_reason, m.key_free, m.planned_at, m.settled_at, m.submitting_at, m.run_id,
+         m.attempts, m.error_code
     FROM ponctuel.messages m
    WHERE NOT EXISTS (SELECT 1 FROM ponctuel.message_lines l WHERE l.message_id = m.id)
   UNION ALL
   SELECT m.id, l.business_id, l.kind, l.subject, l.cycle, l.step, m.state,
-         m.hold_reason, m.key_free, m.planned_at, m.settled_at, m.submitting_at, m.run_id
+         m.hold_reason, m.key_free, m.planned_at, m.settled_at, m.submitting_at, m.run_id,
+         m.attempts, m.error_code
     FROM ponctuel.message_lines l JOIN ponctuel.messages m ON m.id = l.message_id;
 """
 
