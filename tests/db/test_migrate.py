@@ -1,0 +1,124 @@
+"""Migrations: harmless when repeated, one process at a time, and both branches on their own."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from chalicelib.db.engine import make_engine, transaction
+from chalicelib.db.migrate import BRANCHES, REQUIRED_LEDGER, migrate
+from tests.database import Server
+from tests.harness import TODAY, Deployment
+from tests.reliability.scenarios import SCENARIOS, verdict
+
+DOMAIN = (
+    "businesses",
+    "billing_settings",
+    "followup_levels",
+    "customers",
+    "invoices",
+    "quotes",
+    "followup_decisions",
+)
+
+
+@pytest.fixture
+def empty(database_server: Server) -> Iterator[str]:
+    """The address of a database without a schema."""
+    name = f"ponctuel_empty_{uuid.uuid4().hex[:16]}"
+    database_server.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+    yield database_server.url.set(database=name).render_as_string(hide_password=False)
+    database_server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def engine_on(url: str) -> Engine:
+    return make_engine(url, application="migrate")
+
+
+def relations(engine: Engine) -> set[str]:
+    with transaction(engine) as connection:
+        found = connection.execute(
+            text("SELECT table_name FROM information_schema.tables WHERE table_schema = 'ponctuel'")
+        )
+        return {row[0] for row in found}
+
+
+def test_migrating_twice_changes_nothing_the_second_time(empty: str) -> None:
+    engine = engine_on(empty)
+    first = migrate(engine)
+    before = relations(engine)
+    assert migrate(engine) == first
+    assert relations(engine) == before
+    assert len(first) == len(BRANCHES)
+    assert REQUIRED_LEDGER in first
+    engine.dispose()
+
+
+def test_sessions_that_migrate_at_once_wait_for_each_other_and_all_succeed(empty: str) -> None:
+    results: list[list[str]] = []
+
+    def run() -> None:
+        engine = engine_on(empty)
+        results.append(migrate(engine))
+        engine.dispose()
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 3
+    assert results[0] == results[1] == results[2]
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(empty: str) -> None:
+    engine = engine_on(empty)
+    with transaction(engine) as connection:
+        connection.exec_driver_sql("CREATE SCHEMA ponctuel CREATE TABLE quotes (id text)")
+    with pytest.raises(DBAPIError):
+        migrate(engine)
+    assert relations(engine) == {"quotes"}
+    engine.dispose()
+
+
+def test_the_ledger_is_migrated_without_the_domain(empty: str) -> None:
+    engine = engine_on(empty)
+    assert migrate(engine, ["ledger"]) == [REQUIRED_LEDGER]
+    found = relations(engine)
+    assert {"runs", "messages", "job_state"} <= found
+    assert found.isdisjoint(DOMAIN)
+    assert len(migrate(engine)) == len(BRANCHES), "the domain may follow later"
+    engine.dispose()
+
+
+def test_the_domain_may_be_views_on_tables_of_somebody_else(deployment: Deployment) -> None:
+    scenario = SCENARIOS["followups"]
+    scenario.load(deployment)
+    deployment.quote("D9", business_id="B1", valid_until=TODAY - timedelta(days=1))
+    deployment.execute("CREATE SCHEMA theirs")
+    for relation in DOMAIN:
+        deployment.execute(f"ALTER TABLE ponctuel.{relation} SET SCHEMA theirs")
+        deployment.execute(f"CREATE VIEW ponctuel.{relation} AS SELECT * FROM theirs.{relation}")
+    deployment.tick()
+    assert not verdict(deployment, scenario.expected)
+    assert deployment.last_run()["counts"]["quotes_expired"] == 1
+
+
+def test_a_newer_schema_serves_the_code_before_it(deployment: Deployment) -> None:
+    """Migrations only add: after a rollback of the code, the database stays ahead."""
+    scenario = SCENARIOS["followups"]
+    scenario.load(deployment)
+    deployment.execute(
+        "UPDATE ponctuel.schema_versions SET version_num = 'ledger_9999' "
+        "WHERE version_num LIKE 'ledger%'"
+    )
+    deployment.execute("ALTER TABLE ponctuel.runs ADD COLUMN of_next_year text")
+    deployment.execute("ALTER TABLE ponctuel.messages ADD COLUMN of_next_year integer DEFAULT 7")
+    deployment.tick()
+    assert not verdict(deployment, scenario.expected)
