@@ -171,7 +171,6 @@ def _delivered(
             "channel": "email",
             "person": customer.id,
             "recipient": customer.row["emails"],
-            "cc": [],
             "content": {},
             "key_free": False,
             "state": "delivered",
