@@ -1,5 +1,5 @@
-"""The register of jobs: one line per Lambda. A new job is covered by the reliability tests, the
-doors and the documentation test from the moment that it is listed here."""
+"""The register of jobs: one line per Lambda. From the moment that it is listed here a job has its
+doors, and the tests ask for its scenario of reliability and its line in the documentation."""
 
 from __future__ import annotations
 

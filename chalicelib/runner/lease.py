@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 
 from chalicelib.errors import LeaseLost, SchemaOutdated
 
-# Longer than the longest transaction (statement_timeout) and the longest call to a provider.
+# Longer than the longest statement; should a transaction outlive it, the fence still decides.
 LEASE = timedelta(seconds=120)
 
 _LOOK = text("""
