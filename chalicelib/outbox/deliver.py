@@ -17,6 +17,7 @@ from functools import partial
 from uuid import UUID, uuid4
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from chalicelib import logs
 from chalicelib.db.engine import transaction
@@ -114,31 +115,50 @@ def _send_all(
 def _record(
     outbox: Outbox, claim_id: UUID, answers: Sequence[News], window: Sequence[Claimed]
 ) -> list[Submission]:
-    """One transaction: the last window's answers, the next window's guards and *submitting*."""
+    """One transaction: the last window's answers, the next window's guards and *submitting*. When
+    it fails, whatever the reason, the answers are recorded alone first: nothing else could tell
+    what became of those messages."""
+    try:
+        return _commit(outbox, claim_id, answers, window)
+    except Exception as error:  # noqa: BLE001 - see above; the window's own failure comes out below
+        logs.warning("answers_not_recorded_yet", messages=len(answers), error=error)
     for retry in range(RECORD_RETRIES + 1):
         try:
-            with transaction(outbox.engine) as connection:
-                written = claim.settle(connection, claim_id, answers)
-                if retry:
-                    claim.reclaim(connection, claim_id, [message.id for message in window])
-                ready, news = prepare(connection, claim_id, window, outbox.storage)
-                marked = claim.settle(connection, claim_id, news)
-        except DatabaseUnavailable:
+            if answers:
+                _commit(outbox, claim_id, answers, (), again=True)
+                answers = ()
+            return _commit(outbox, claim_id, (), window, again=True)
+        except (DatabaseUnavailable, DBAPIError):
             if retry == RECORD_RETRIES:
                 raise
-            logs.warning("answers_not_recorded_yet", retry=retry + 1, messages=len(answers))
             time.sleep(min(0.25 * 2**retry, 8))
-        else:
-            outbox.counts.update(n.state for n in (*answers, *news) if n.id in written | marked)
-            outbox.counts.pop("submitting", None)
-            _log(answers, written)
-            return [submission for submission in ready if submission.message.id in marked]
     raise AssertionError("unreachable")
 
 
-def _log(answers: Sequence[News], written: set[int]) -> None:
+def _commit(
+    outbox: Outbox,
+    claim_id: UUID,
+    answers: Sequence[News],
+    window: Sequence[Claimed],
+    *,
+    again: bool = False,
+) -> list[Submission]:
+    """`again`: the commit before may have gone through, and only its answer have been lost."""
+    with transaction(outbox.engine) as connection:
+        written = claim.settle(connection, claim_id, answers)
+        if again:
+            claim.reclaim(connection, claim_id, [message.id for message in window])
+        ready, news = prepare(connection, claim_id, window, outbox.storage)
+        marked = claim.settle(connection, claim_id, news)
+    outbox.counts.update(n.state for n in (*answers, *news) if n.id in written | marked)
+    outbox.counts.pop("submitting", None)
+    _log(answers, written, again=again)
+    return [submission for submission in ready if submission.message.id in marked]
+
+
+def _log(answers: Sequence[News], written: set[int], *, again: bool) -> None:
     for news in answers:
-        if news.id not in written:
+        if news.id not in written and not again:
             logs.error("answer_not_ours_any_more", message=news.id, state=news.state)
         elif news.state != "accepted":
             logs.warning(
