@@ -49,11 +49,12 @@ _RELANCES = frozenset(
 def _planned(deployment: Deployment) -> None:
     """The relances, already planned by a run that could not send them."""
     _relances(deployment)
-    _plan(deployment)
+    plan_only(deployment)
     assert {m["state"] for m in deployment.messages()} == {"planned"}
 
 
-def _plan(deployment: Deployment) -> None:
+def plan_only(deployment: Deployment) -> None:
+    """A tick of followups that has no time to send."""
     budget = os.environ["WAIT_SECONDS"]
     os.environ["WAIT_SECONDS"] = "0"
     deployment.tick("followups")
@@ -68,7 +69,7 @@ def _one_invoice(deployment: Deployment, n: int) -> set[Key]:
 
 def _one_planned(deployment: Deployment, n: int) -> set[Key]:
     added = _one_invoice(deployment, n)
-    _plan(deployment)
+    plan_only(deployment)
     return added
 
 
