@@ -78,7 +78,7 @@ def test_a_sender_that_ses_has_not_verified_is_no_fault_of_the_message_which_lea
     deployment.tick()
     (message,) = deployment.messages()
     assert (message["state"], message["attempts"]) == ("planned", 0)
-    assert (message["provider"], message["error_code"]) == ("ses", "configuration")
+    assert (message["provider"], message["error_code"]) == ("ses", "sender")
     assert message["provider_id"] is None
     assert message["not_before"] - message["submitting_at"] >= timedelta(minutes=1)
     deployment.tick("deliver_messages")

@@ -101,7 +101,7 @@ def test_a_message_from_a_verified_identity_is_accepted(aws: str) -> None:
             assert sender.send(mail(cc=("comptable@cabinet.example",))).provider_id
             with pytest.raises(ProviderError) as refused:
                 sender.send(mail(sender=Address("lea@ailleurs.example")))
-    assert (refused.value.code, refused.value.permanent) == ("configuration", False)
+    assert (refused.value.code, refused.value.permanent) == ("sender", False)
 
 
 def test_the_envelope_the_outbox_id_and_the_configuration_set_travel_with_the_message(
@@ -126,11 +126,11 @@ def test_the_envelope_the_outbox_id_and_the_configuration_set_travel_with_the_me
         ("400 Bad", "ThrottlingException", "Daily message quota exceeded", "quota", False),
         ("400 Bad", "LimitExceededException", "", "throttled", False),
         ("400 Bad", "MessageRejected", "Transaction failed", "MessageRejected", True),
-        ("400 Bad", "MessageRejected", "Email address is not verified: a@x.fr", "configuration", 0),
+        ("400 Bad", "MessageRejected", "Email address is not verified: a@x.fr", "sender", 0),
         ("400 Bad", "MessageRejected", "Sending paused for this account", "paused", False),
         ("400 Bad", "AccountSuspendedException", "", "paused", False),
         ("400 Bad", "SendingPausedException", "", "paused", False),
-        ("400 Bad", "MailFromDomainNotVerifiedException", "", "configuration", False),
+        ("400 Bad", "MailFromDomainNotVerifiedException", "", "sender", False),
         ("404 No", "NotFoundException", "Configuration set <x>", "configuration", False),
         ("400 Bad", "BadRequestException", "Illegal address", "BadRequestException", True),
         ("400 Bad", "BadRequestException", "Message length is more than 4", "too_large", True),

@@ -31,7 +31,10 @@ def test_a_process_killed_at_any_step_loses_nothing_and_sends_nothing_twice(
     scenario = SCENARIOS[job]
     scenario.load(deployment)
     deployment.advance_to_slot()
-    nth = random.Random(f"{job}/{point}/{draw}").randint(1, point_counts(job)[point])
+    passes = point_counts(job)[point]
+    if passes == 0:
+        pytest.skip(f"{job} never passes {point}: it sends nothing")
+    nth = random.Random(f"{job}/{point}/{draw}").randint(1, passes)
     code = run(child_environment(), job, at=Point(point, nth))
     assert code == -signal.SIGKILL, f"{point} {nth} was not reached"
     recover(deployment, job)

@@ -37,7 +37,10 @@ def test_a_process_that_wakes_after_its_lease_writes_nothing_and_sends_nothing(
     scenario = SCENARIOS[job]
     scenario.load(deployment)
     deployment.advance_to_slot()
-    nth = random.Random(f"{job}/{point}/{draw}").randint(1, point_counts(job)[point])
+    passes = point_counts(job)[point]
+    if passes == 0:
+        pytest.skip(f"{job} never passes {point}: it sends nothing")
+    nth = random.Random(f"{job}/{point}/{draw}").randint(1, passes)
     stopped = tmp_path / "stopped"
     zombie = start(
         child_environment(**CHILD),

@@ -47,15 +47,17 @@ _THROTTLED = frozenset(
     }
 )
 _PAUSED = frozenset({"AccountSuspendedException", "SendingPausedException"})
-_CONFIGURATION = frozenset({"MailFromDomainNotVerifiedException", "NotFoundException"})
+_CONFIGURATION = frozenset({"NotFoundException"})
 _MESSAGE = frozenset({"BadRequestException", "MessageRejected", "ValidationException"})
 # MessageRejected covers both a bad message and a sender that may not send; only the words tell.
+_SENDER_DOMAIN = "MailFromDomainNotVerifiedException"
 _UNVERIFIED = ("not verified", "did not have authority", "identities failed the check")
 _TOO_LARGE = ("message length", "message size", "maximum size", "too large")
 
 _ADVICE = {
-    "configuration": "Amazon SES refuse l’expéditeur ou ses réglages : vérifiez l’identité, le jeu "
-    "de configuration, et que le compte n’est plus dans le bac à sable.",
+    "sender": "Amazon SES ne connaît pas cet expéditeur : vérifiez l’identité (adresse ou domaine) "
+    "dans SES, et que le compte n’est plus dans le bac à sable.",
+    "configuration": "Amazon SES refuse ses réglages : vérifiez le jeu de configuration.",
     "connection": "Amazon SES est injoignable : rien n’a été envoyé.",
     "credentials": "Amazon SES refuse les droits du compte : vérifiez son rôle IAM.",
     "paused": "L’envoi est suspendu pour ce compte Amazon SES : voyez sa console.",
@@ -157,7 +159,9 @@ def _refusal(error: ClientError) -> ProviderError | OutcomeUnknown:
         return _error("quota" if "daily" in text else "throttled")
     if code in _PAUSED or "paused" in text or "suspended" in text:
         return _error("paused")
-    if code in _CONFIGURATION or any(words in text for words in _UNVERIFIED):
+    if code == _SENDER_DOMAIN or any(words in text for words in _UNVERIFIED):
+        return _error("sender")  # one business's identity: the others may send
+    if code in _CONFIGURATION:
         return _error("configuration")
     if code in _CREDENTIALS or status in (401, 403):
         return _error("credentials")
