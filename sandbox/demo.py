@@ -64,6 +64,7 @@ def _sample(environment: Environment, engine: Engine) -> int:
     _install(engine)
     _go_live(engine, review=_last_business(engine))
     _at(engine, datetime.combine(SAMPLE_DAY, time(8, 0, 5), PARIS))
+    report.left_out(engine)
     _tick("followups")
     report.say(
         "En métropole la plage d'envoi ouvre à 9 h : les relances sont prêtes et retenues. À "
@@ -85,7 +86,6 @@ def _sample(environment: Environment, engine: Engine) -> int:
     report.outcomes(engine)
     report.sent(engine)
     report.exceptions(engine)
-    report.left_out(engine)
     return _second_run(environment, engine, time(10, 0, 5))
 
 
@@ -107,12 +107,12 @@ def _own_invoices(environment: Environment, engine: Engine, file: Path) -> int:
     start = opening.replace(minute=0, second=5, microsecond=0) + timedelta(hours=1)
     _at(engine, start)
     local = start.astimezone(PARIS)
-    report.title(f"Ce qui partirait le {local:%d/%m/%Y} à {local:%H h}, vers le bac à sable")
+    report.title(f"Ce qui partirait le {local:%d/%m/%Y} à {local:%H h}, prochaine plage d'envoi")
+    report.left_out(engine, by_document=True)
     _tick("followups")
     report.outcomes(engine)
     report.sent(engine, limit=40)
     report.exceptions(engine)
-    report.left_out(engine)
     return _second_run(environment, engine, (local + timedelta(hours=1)).time(), local.date())
 
 

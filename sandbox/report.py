@@ -96,21 +96,26 @@ def exceptions(engine: Engine) -> None:
     console.print(table)
 
 
-def left_out(engine: Engine) -> None:
-    """Why the other open documents get no relance today, from a dry run."""
+def left_out(engine: Engine, *, by_document: bool = False) -> None:
+    """The open documents that get no relance now, from a dry run: counted by reason, or listed."""
     job = jobs.job("followups")
     with bench_for(job, holder="demo") as bench:
         run_id = request_dry_run(bench.engine, job, job.zone, door="cli")
         rehearse(job, run_id, bench)
         report: Any = run_or_raise(engine, run_id)["report"]
-    reasons = Counter(row["reason"] for row in report["left_out"] if "reason" in row)
-    if not reasons:
+    rows = [row for row in report["left_out"] if "reason" in row]
+    if not rows:
         return
-    console.print()
-    table = _table("documents", "raison", title="Les documents ouverts qu'on ne relance pas")
-    for code, count in reasons.most_common():
-        table.add_row(str(count), REASONS.get(code, code))
+    if by_document:
+        table = _table("document", "pourquoi", title="Les documents ouverts qu'on ne relance pas")
+        for row in rows[:40]:
+            table.add_row(Text(row["number"]), row["why"])
+    else:
+        table = _table("documents", "raison", title="Les documents ouverts qu'on ne relance pas")
+        for why, count in Counter(row["why"] for row in rows).most_common():
+            table.add_row(str(count), why)
     console.print(table)
+    console.print()
 
 
 def imported(result: ImportResult, name: str) -> None:
