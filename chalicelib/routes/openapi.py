@@ -8,76 +8,7 @@ from typing import Any
 
 from chalicelib import __version__
 from chalicelib.routes.door import Route
-
-RUN: dict[str, Any] = {
-    "type": "object",
-    "required": ["success", "message", "timestamp", "runId", "status", "counts", "results"],
-    "properties": {
-        "success": {
-            "type": ["boolean", "null"],
-            "description": "true: succeeded or skipped; false: partial or failed; null: going on.",
-        },
-        "message": {"type": "string", "description": "A French sentence."},
-        "error": {"type": "string", "description": "When it failed: why, in French."},
-        "timestamp": {"type": "string", "format": "date-time"},
-        "runId": {"type": "string", "format": "uuid"},
-        "status": {
-            "enum": [
-                "queued",
-                "running",
-                "continued",
-                "succeeded",
-                "partial",
-                "failed",
-                "skipped",
-            ]
-        },
-        "counts": {"type": "object", "additionalProperties": {"type": "integer"}},
-        "results": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["id", "status", "count"],
-                "properties": {
-                    "id": {"type": "string"},
-                    "name": {"type": "string"},
-                    "status": {"type": "string"},
-                    "count": {"type": "integer"},
-                    "error": {"type": "string"},
-                },
-            },
-        },
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    name: {"type": "string"}
-                    for name in ("businessId", "subject", "step", "code", "error")
-                },
-            },
-        },
-        "dryRun": {"type": "boolean"},
-        "report": {
-            "type": ["object", "null"],
-            "properties": {
-                name: {"type": "array", "items": {"type": "object"}}
-                for name in ("messages", "changes", "left_out")
-            },
-        },
-        "statusUrl": {"type": "string", "format": "uri-reference"},
-    },
-}
-
-ERROR: dict[str, Any] = {
-    "type": "object",
-    "required": ["success", "error"],
-    "properties": {
-        "success": {"const": False},
-        "error": {"type": "string", "description": "What happened and what to do, in French."},
-        "message": {"type": "string"},
-    },
-}
+from chalicelib.routes.schemas import ANSWERS, SCHEMAS
 
 
 def document(routes: Iterable[Route], server: str) -> dict[str, Any]:
@@ -92,7 +23,7 @@ def document(routes: Iterable[Route], server: str) -> dict[str, Any]:
         "servers": [{"url": server or "/"}],
         "paths": paths,
         "components": {
-            "schemas": {"Run": RUN, "Error": ERROR},
+            "schemas": SCHEMAS,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "query": {
@@ -107,7 +38,10 @@ def document(routes: Iterable[Route], server: str) -> dict[str, Any]:
 
 
 def _operation(route: Route, method: str) -> dict[str, Any]:
-    responses = {str(status): _response(status, text) for status, text in route.responses.items()}
+    answer = ANSWERS.get((method, route.path), "Run")
+    responses = {
+        str(status): _response(status, text, answer) for status, text in route.responses.items()
+    }
     operation: dict[str, Any] = {
         "operationId": _identifier(route, method),
         "summary": route.summary,
@@ -128,16 +62,21 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
         operation["requestBody"] = {"content": {"application/json": {"schema": schema}}}
     if route.access != "open":
         refused = 403 if route.family == "forbidden" else 401
-        responses[str(refused)] = _response(refused, "The secret is missing or wrong.")
-        responses["503"] = _response(503, "No secret is configured.")
+        responses[str(refused)] = _response(refused, "The secret is missing or wrong.", answer)
+        responses["503"] = _response(503, "No secret is configured.", answer)
         query: list[dict[str, Any]] = [{"query": []}] if route.access == "bearer_or_query" else []
         operation["security"] = [{"bearer": []}, *query]
     return operation
 
 
-def _response(status: int, text: str) -> dict[str, Any]:
-    # A failed run is answered 500 with its row, a refused call with an error alone.
-    names = ["Run"] if status < 400 else ["Run", "Error"] if status == 500 else ["Error"]
+def _response(status: int, text: str, answer: str) -> dict[str, Any]:
+    if status < 400:
+        names = [answer]
+    elif status == 500 and answer == "Run":
+        # A failed run is answered 500 with its row, a refused call with an error alone.
+        names = ["Run", "Error"]
+    else:
+        names = ["Error"]
     schemas = [{"$ref": f"#/components/schemas/{name}"} for name in names]
     schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
     return {"description": text, "content": {"application/json": {"schema": schema}}}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no types
 from openapi_spec_validator import validate
 
 import app
@@ -30,10 +32,54 @@ def test_the_description_says_who_may_call(door: Door) -> None:
     assert "security" not in paths["/health"]["get"]
 
 
-def test_an_answer_has_what_the_description_says(door: Door) -> None:
-    schema = door.outside("GET", "/openapi.json").json()["components"]["schemas"]["Run"]
-    body = door.get(FOLLOWUPS).json()
-    assert set(schema["required"]) <= body.keys() <= schema["properties"].keys()
+def test_every_route_answers_what_its_schema_says(door: Door) -> None:
+    document = door.outside("GET", "/openapi.json").json()
+    door.deployment.open_business()
+    door.deployment.invoice()
+    run = door.get(FOLLOWUPS).json()
+    rehearsal = door.post("/jobs/followups/runs", {"dry_run": True}).json()
+    pause = {"reason": "inventaire"}
+    answers = [
+        (FOLLOWUPS, "get", run),
+        ("/jobs/{job}/runs", "post", rehearsal),
+        ("/jobs/{job}/runs", "get", door.get("/jobs/followups/runs").json()),
+        ("/runs/{id}", "get", door.get(f"/runs/{run['runId']}").json()),
+        ("/runs/{id}", "get", door.get(f"/runs/{rehearsal['runId']}").json()),
+        ("/jobs", "get", door.get("/jobs").json()),
+        ("/jobs/{job}/pause", "post", door.post("/jobs/followups/pause", pause).json()),
+        ("/jobs/{job}/resume", "post", door.post("/jobs/followups/resume").json()),
+        ("/health", "get", door.outside("GET", "/health").json()),
+        ("/health", "get", door.get("/health", query={"deep": "1"}).json()),
+        ("/openapi.json", "get", document),
+    ]
+    told = {
+        (path, method)
+        for path, item in document["paths"].items()
+        for method in item
+        if (path, method) not in {("/health", "head"), (FOLLOWUPS, "post")}
+    }
+    assert {(path, method) for path, method, _ in answers} == told
+    for path, method, body in answers:
+        schema = _schema(document, path, method)
+        known = schema["properties"].keys()
+        Draft202012Validator({**schema, "components": document["components"]}).validate(body)
+        assert path == "/openapi.json" or body.keys() <= known, (path, body.keys() - known)
+    assert _schema(document, "/jobs", "get") != _schema(document, FOLLOWUPS, "get")
+
+
+def test_a_call_without_any_business_still_answers_what_the_description_says(door: Door) -> None:
+    document = door.outside("GET", "/openapi.json").json()
+    schema = _schema(document, FOLLOWUPS, "get")
+    Draft202012Validator({**schema, "components": document["components"]}).validate(
+        door.get(FOLLOWUPS).json()
+    )
+
+
+def _schema(document: dict[str, Any], path: str, method: str) -> dict[str, Any]:
+    response = document["paths"][path][method]["responses"]["200"]
+    name = response["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    found: dict[str, Any] = document["components"]["schemas"][name]
+    return found
 
 
 def test_the_app_reads_like_a_table_of_contents() -> None:
