@@ -81,8 +81,12 @@ SELECT step, business_id, item, code, error FROM ponctuel.run_errors
  WHERE run_id = :id ORDER BY at, business_id, item LIMIT :limit
 """)
 
+# Without `report`: long, and full of other people's addresses.
 _LIST = text("""
-SELECT * FROM ponctuel.runs
+SELECT id, number, job, zone, door, requested_by, reason, slot_from, slot_to, now_at, as_of,
+       dry_run, force, operator, status, created_at, started_at, heartbeat_at, finished_at, step,
+       position, attempt, batch_limit, failures, hops, counts, results, error_code, error
+  FROM ponctuel.runs
  WHERE (CAST(:job AS text) IS NULL OR job = :job) ORDER BY number DESC LIMIT :limit
 """)
 
@@ -233,5 +237,5 @@ def read(connection: Connection, run_id: UUID, *, errors: int = 100) -> dict[str
 
 
 def recent(connection: Connection, job: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
-    """The newest runs first."""
+    """The newest runs first, as dicts of their columns, without `report`."""
     return [dict(row) for row in connection.execute(_LIST, {"job": job, "limit": limit}).mappings()]

@@ -239,3 +239,15 @@ def test_the_progress_bar_goes_to_standard_error_of_a_terminal_only(
     answer = ponctuel("run", "followups", "--json")
     assert "envoi des messages" in answer.err
     assert answer.data[0]["counts"]["sent"] == 1
+
+
+def test_the_list_of_runs_leaves_out_what_a_dry_run_would_send_and_show_has_it(
+    deployment: Deployment, ponctuel: CommandLine
+) -> None:
+    deployment.open_business()
+    deployment.invoice()
+    ponctuel("run", "followups", "--dry-run")
+    (listed,) = ponctuel("runs", "--json").data
+    assert listed["dry_run"]
+    assert "report" not in listed
+    assert ponctuel("show", str(listed["number"]), "--json").data["report"]["messages"]
