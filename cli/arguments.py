@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, NoReturn
 
@@ -88,6 +88,37 @@ def add_business(parser: argparse.ArgumentParser, *, required: bool = False) -> 
     parser.add_argument(
         "--business", metavar="ENTREPRISE", required=required, help="identifiant de l'entreprise"
     )
+
+
+def add_document(parser: argparse.ArgumentParser) -> None:
+    """`document` (invoice or quote, also by its French name) and `number`."""
+    parser.add_argument(
+        "document",
+        metavar="DOCUMENT",
+        type=french({"invoice": "facture", "quote": "devis"}),
+        help="facture ou devis (ou invoice, quote)",
+    )
+    parser.add_argument("number", metavar="NUMÉRO")
+
+
+def french(
+    words: Mapping[str, str], others: Mapping[str, str] | None = None
+) -> Callable[[str], str]:
+    """Reads a code, or the French words that tables print for it, whatever their case. `words`:
+    French by code; `others`: codes by another name."""
+    codes = {name.casefold(): code for code, name in words.items()}
+    codes |= {code: code for code in words} | dict(others or {})
+
+    def read(given: str) -> str:
+        try:
+            return codes[" ".join(given.casefold().split())]
+        except KeyError:
+            known = ", ".join(words.values())
+            raise argparse.ArgumentTypeError(
+                f"« {given} » n'existe pas (au choix : {known})"
+            ) from None
+
+    return read
 
 
 def add_ids(parser: argparse.ArgumentParser, count: str = "+") -> None:

@@ -15,10 +15,30 @@ from chalicelib.domain.billing.calendar import calendar_at
 from chalicelib.domain.billing.conditions import REASONS
 from chalicelib.outbox.operator import HOLDS, STATES
 from cli import output
-from cli.arguments import add_business, command
+from cli.arguments import add_business, add_document, command
+from cli.message_words import code_in_words
 from cli.source import clock, database
 
 JOB = "followups"
+STATUSES = {
+    "invoice": {
+        "draft": "brouillon",
+        "sent": "envoyée",
+        "partial": "payée en partie",
+        "paid": "payée",
+        "credited": "annulée par un avoir",
+        "cancelled": "annulée",
+        "overdue": "en retard",
+    },
+    "quote": {
+        "draft": "brouillon",
+        "sent": "envoyé",
+        "accepted": "accepté",
+        "refused": "refusé",
+        "expired": "expiré",
+        "cancelled": "annulé",
+    },
+}
 DECISIONS = {"retry": "à renvoyer", "skip": "niveau passé", "stop": "relances arrêtées"}
 
 # What the next run would plan for that document, alone or as a line of a letter.
@@ -34,6 +54,17 @@ SELECT p.step, p.not_before,
     OR (p.lines IS NOT NULL AND EXISTS (
          SELECT 1 FROM jsonb_to_recordset(p.lines) AS l(kind text, subject text)
           WHERE l.kind = :kind AND l.subject = :subject))
+""")
+# The document's own columns, which no condition reads as they are.
+_DETAILS = text("""
+SELECT d.*, c.name AS customer_name, c.paused_until
+  FROM (SELECT 'invoice' AS document, business_id, id, customer_id, status, balance AS amount,
+               currency, due_on, promised_until FROM ponctuel.invoices
+        UNION ALL
+        SELECT 'quote', business_id, id, customer_id, status, total, currency, valid_until,
+               NULL::date FROM ponctuel.quotes) d
+  LEFT JOIN ponctuel.customers c ON c.business_id = d.business_id AND c.id = d.customer_id
+ WHERE d.document = :document AND d.business_id = :business_id AND d.id = :id
 """)
 _OBSTACLES = text("""
 SELECT (SELECT coalesce(pause_reason, '') FROM ponctuel.job_state
@@ -51,8 +82,7 @@ def register(subparsers: Any) -> None:
     parser = command(
         subparsers, "explain", "pourquoi une facture ou un devis n'est pas relancé maintenant", _run
     )
-    parser.add_argument("document", choices=tuple(decisions.DOCUMENTS), help="facture ou devis")
-    parser.add_argument("number", metavar="NUMÉRO")
+    add_document(parser)
     add_business(parser)
     parser.add_argument("--force", action="store_true", help="sans la condition de date")
 
@@ -91,15 +121,22 @@ def _one(
     reason, next_at = explained["reason"], None
     if reason is None:
         reason, next_at = _next(connection, {**where, "subject": row["id"], **parameters})
+    details = connection.execute(
+        _DETAILS, {name: row[name] for name in ("document", "business_id", "id")}
+    )
+    about = details.mappings().one()
+    closed = reason == "not_open"
     obstacles = connection.execute(_OBSTACLES, where | {"job": JOB}).mappings().one()
     messages, decided = decisions.history(connection, row)
     return {
         **{name: row[name] for name in ("business_id", "document", "id", "number", "customer_id")},
+        **{name: about[name] for name in ("customer_name", "status", "amount", "currency")},
+        **{name: about[name] for name in ("due_on", "promised_until", "paused_until")},
         "cycle": row["cycle"],
         "reason": reason,
         "reason_text": _REASONS.get(reason, reason) if reason else None,
-        "next_level": explained["level"],
-        "next_on": explained["effective_on"],
+        "next_level": None if closed else explained["level"],
+        "next_on": None if closed else explained["effective_on"],
         "next_not_before": next_at,
         "to_handle": row["problem_level"],
         "obstacles": dict(obstacles),
@@ -139,13 +176,16 @@ def _show(screen: Console, data: Sequence[Mapping[str, Any]]) -> None:
         name = "Facture" if row["document"] == "invoice" else "Devis"
         output.line(screen, f"{name} {row['number']}, entreprise {row['business_id']}", "bold")
         if row["reason"]:
-            output.line(screen, f"Pas de relance maintenant : {row['reason_text']}.", "yellow")
+            output.line(screen, f"Pas de relance maintenant : {_why(row)}.", "yellow")
         else:
             output.line(screen, "Rien ne s'y oppose : le prochain passage la prévoit.", "green")
         output.facts(
             screen,
             {
-                "client": row["customer_id"],
+                "client": " ".join(filter(None, (row["customer_name"], f"({row['customer_id']})"))),
+                "état": STATUSES[row["document"]].get(row["status"], row["status"]),
+                "reste dû" if row["document"] == "invoice" else "montant": _money(row),
+                "échéance" if row["document"] == "invoice" else "valable jusqu'au": row["due_on"],
                 "niveau à traiter": row["to_handle"],
                 "prochain niveau": row["next_level"],
                 "à partir du": row["next_on"],
@@ -163,6 +203,23 @@ def _show(screen: Console, data: Sequence[Mapping[str, Any]]) -> None:
             )
 
 
+def _why(row: Mapping[str, Any]) -> str:
+    """The reason in words, with the state or the last day that it is about."""
+    told: str = row["reason_text"]
+    if row["reason"] == "not_open":
+        name = "cette facture est" if row["document"] == "invoice" else "ce devis est"
+        return f"{name} « {STATUSES[row['document']].get(row['status'], row['status'])} »"
+    until = {"promised": row["promised_until"], "paused": row["paused_until"]}.get(row["reason"])
+    return f"{told}, jusqu'au {until:%d/%m/%Y} inclus" if until else told
+
+
+def _money(row: Mapping[str, Any]) -> str | None:
+    if row["amount"] is None:
+        return None
+    figures = f"{row['amount']:,.2f}".replace(",", "\N{NO-BREAK SPACE}").replace(".", ",")
+    return f"{figures}\N{NO-BREAK SPACE}{row['currency']}"
+
+
 def _notes(row: Mapping[str, Any]) -> list[str]:
     found = row["obstacles"]
     notes = []
@@ -177,10 +234,18 @@ def _notes(row: Mapping[str, Any]) -> list[str]:
     return notes
 
 
+def _detail(message: Mapping[str, Any]) -> str | None:
+    if message["state"] == "held":
+        hold = HOLDS.get(message["hold_reason"], message["hold_reason"])
+        leaves = f", part après le {output.when(message['not_before'])}"
+        return f"{hold}{leaves if message['hold_reason'] == 'window' else ''}"
+    return message["error"] or code_in_words(message["error_code"])
+
+
 def _show_levels(screen: Console, row: Mapping[str, Any]) -> None:
     output.table(
         screen,
-        ("niveau", "cycle", "message", "état", "prévu", "envoyé", "détail"),
+        ("niveau", "cycle", "message", "état", "planifié le", "envoyé le", "détail"),
         [
             (
                 message["level"],
@@ -189,9 +254,7 @@ def _show_levels(screen: Console, row: Mapping[str, Any]) -> None:
                 STATES[message["state"]],
                 message["planned_at"],
                 message["submitting_at"],
-                HOLDS.get(message["hold_reason"] or "", "")
-                or message["error"]
-                or _REASONS.get(message["error_code"] or "", message["error_code"]),
+                _detail(message),
             )
             for message in row["messages"]
         ],

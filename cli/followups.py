@@ -13,7 +13,8 @@ from chalicelib.domain.billing import decisions
 from chalicelib.domain.billing.decisions import DecisionName
 from chalicelib.outbox.operator import HOLDS, STATES
 from cli import output
-from cli.arguments import add_business, add_reason, command, group
+from cli.arguments import add_business, add_document, add_reason, command, group
+from cli.message_words import code_in_words
 from cli.source import database, user
 
 _ACTIONS: dict[DecisionName, str] = {
@@ -34,8 +35,7 @@ def register(subparsers: Any) -> None:
     add_business(parser)
     for name, text in _ACTIONS.items():
         parser = command(actions, name, text, partial(_decide, name))
-        parser.add_argument("document", choices=tuple(decisions.DOCUMENTS), help="facture ou devis")
-        parser.add_argument("number", metavar="NUMÉRO")
+        add_document(parser)
         add_business(parser)
         add_reason(parser, required=True)
 
@@ -87,7 +87,7 @@ def _show(screen: Console, data: dict[str, Any]) -> None:
                 row["level"],
                 STATES[row["state"]],
                 row["at"],
-                row["error"] or row["error_code"],
+                row["error"] or code_in_words(row["error_code"]),
             )
             for row in data["to_handle"]
         ],

@@ -20,20 +20,11 @@ from cli import output
 from cli.arguments import command, positive
 from cli.rehearsal import show_reports
 from cli.run_detail import detail
-from cli.run_words import STATUSES, counts_in_words, show_run
+from cli.run_words import STATUSES, asked_by, counts_in_words, show_run
 from cli.schedule_words import in_words, zone_in_words
 from cli.source import Source, clock, database
 
 NEXT = 3
-_DOORS = {
-    "schedule": "horaire",
-    "http": "HTTP",
-    "orchestrator": "orchestrateur",
-    "cli": "terminal",
-    "continuation": "suite",
-    "watchdog": "surveillance",
-}
-
 _STATES = text("""
 SELECT s.job, s.zone, s.covered_through, s.paused_at, s.paused_by, s.pause_reason,
        s.lease_until > ponctuel.clock() AS running, s.run_id AS unfinished,
@@ -218,7 +209,7 @@ def _show_runs(screen: Console, data: list[dict[str, Any]]) -> None:
                 output.when(run["started_at"] or run["created_at"], run["zone"]),
                 output.duration(run["started_at"], run["finished_at"]),
                 STATUSES[run["status"]] + (" (à blanc)" if run["dry_run"] else ""),
-                " ".join(filter(None, (_DOORS[run["door"]], run["requested_by"]))),
+                asked_by(run),
                 counts_in_words(run["counts"]) or run["error"] or "",
             )
             for run in data

@@ -12,8 +12,9 @@ from chalicelib.errors import NotFound
 from chalicelib.outbox import kinds
 from chalicelib.outbox.operator import HOLDS, STATES
 from cli import output
-from cli.arguments import add_business, command, positive
+from cli.arguments import add_business, command, french, positive
 from cli.letter import as_it_would_leave
+from cli.message_words import EVENTS, code_in_words
 from cli.source import database
 
 _WHERE = """
@@ -23,9 +24,9 @@ _WHERE = """
    AND (CAST(:kind AS text) IS NULL OR m.kind = :kind)
 """
 _LIST = text(f"""
-SELECT m.id, m.business_id, m.kind, m.subject, m.content->>'number' AS number, m.step, m.state,
-       m.hold_reason, m.planned_at, m.not_before, m.expires_at, m.settled_at, m.attempts,
-       m.error_code, m.error
+SELECT m.id, m.business_id, m.kind, m.subject, m.content->>'number' AS number, m.step, m.recipient,
+       m.state, m.hold_reason, m.planned_at, m.not_before, m.expires_at, m.settled_at,
+       m.attempts, m.error_code, m.error
   FROM ponctuel.messages m {_WHERE} ORDER BY m.id DESC LIMIT :limit
 """)
 _COUNTS = text(f"""
@@ -50,9 +51,17 @@ UNSENT = ("planned", "held", "claimed")
 
 def register(subparsers: Any) -> None:
     parser = command(subparsers, "messages", "les messages, le plus récent d'abord", _list)
-    parser.add_argument("--state", choices=tuple(STATES), metavar="ÉTAT", help=", ".join(STATES))
     parser.add_argument(
-        "--hold", choices=tuple(HOLDS), metavar="RAISON", help=f"retenus : {', '.join(HOLDS)}"
+        "--state",
+        metavar="ÉTAT",
+        type=french(STATES, {"sent": "accepted", "envoyé": "accepted"}),
+        help=", ".join(f"{word} ({code})" for code, word in STATES.items()),
+    )
+    parser.add_argument(
+        "--hold",
+        metavar="RAISON",
+        type=french(HOLDS),
+        help="retenus : " + ", ".join(f"{word} ({code})" for code, word in HOLDS.items()),
     )
     add_business(parser)
     parser.add_argument("--kind", metavar="GENRE", help="par exemple billing.invoice_followup")
@@ -106,7 +115,7 @@ def _show_list(screen: Console, data: dict[str, Any]) -> None:
     output.line(screen, f"{output.plural(total, 'message', 'messages')} : {split}")
     output.table(
         screen,
-        ("n°", "entreprise", "genre", "sujet", "niveau", "état", "prévu", "détail"),
+        ("n°", "entreprise", "genre", "sujet", "niveau", "à", "état", "planifié le", "détail"),
         [
             (
                 row["id"],
@@ -114,9 +123,10 @@ def _show_list(screen: Console, data: dict[str, Any]) -> None:
                 title_of(row["kind"]),
                 row["number"] or row["subject"],
                 row["step"],
+                row["recipient"],
                 _state(row),
                 row["planned_at"],
-                row["error"] or row["error_code"],
+                row["error"] or code_in_words(row["error_code"]),
             )
             for row in data["messages"]
         ],
@@ -142,7 +152,7 @@ def _show_one(screen: Console, data: dict[str, Any]) -> None:
             "niveau": data["step"],
             "cycle": data["cycle"],
             "à": data["recipient"],
-            "prévu": data["planned_at"],
+            "planifié le": data["planned_at"],
             "par l'exécution": data["run_number"],
             "pas avant": data["not_before"],
             "trop tard après": data["expires_at"],
@@ -150,7 +160,7 @@ def _show_one(screen: Console, data: dict[str, Any]) -> None:
             "clos": data["settled_at"],
             "fournisseur": " ".join(filter(None, (data["provider"], data["provider_id"]))),
             "Message-ID": data["message_id"],
-            "erreur": data["error"] or data["error_code"],
+            "erreur": data["error"] or code_in_words(data["error_code"]),
             "pièces jointes": ", ".join(a["name"] for a in data["attachments"] or ()),
         },
     )
@@ -165,7 +175,10 @@ def _show_one(screen: Console, data: dict[str, Any]) -> None:
     output.table(
         screen,
         ("le", "événement", "par", "raison"),
-        [(output.when(e["at"]), e["event"], e["actor"], e["reason"]) for e in data["events"]],
+        [
+            (output.when(e["at"]), EVENTS.get(e["event"], e["event"]), e["actor"], e["reason"])
+            for e in data["events"]
+        ],
     )
 
 

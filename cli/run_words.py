@@ -20,6 +20,20 @@ STATUSES = {
     "failed": "en échec",
     "skipped": "passée",
 }
+DOORS = {
+    "schedule": "horaire",
+    "http": "HTTP",
+    "orchestrator": "orchestrateur",
+    "cli": "terminal",
+    "continuation": "suite",
+    "watchdog": "surveillance",
+}
+# How a caller over HTTP gave the secret.
+_CALLERS = {
+    "bearer": "secret dans l'en-tête",
+    "query": "secret dans l'adresse",
+    "local": "cette machine",
+}
 COLOURS = {"succeeded": "green", "partial": "yellow", "failed": "red"}
 EXIT_CODES = {"succeeded": 0, "skipped": 0, "partial": 2}
 # In the order in which they are told: singular and plural.
@@ -41,6 +55,14 @@ _COUNTS = {
     "left_out": ("laissé de côté", "laissés de côté"),
     "failed": ("en erreur", "en erreur"),
 }
+
+
+def asked_by(run: Mapping[str, Any]) -> str:
+    """As "terminal anne" or "HTTP (secret dans l'en-tête)"."""
+    door, by = DOORS[run["door"]], run["requested_by"]
+    if run["door"] == "http" and by:
+        return f"{door} ({_CALLERS.get(by, by)})"
+    return " ".join(filter(None, (door, by)))
 
 
 def exit_code(status: str) -> int:
@@ -75,7 +97,7 @@ def show_run(screen: Console, run: Mapping[str, Any]) -> None:
             ),
             "début": output.when(run["started_at"], zone),
             "durée": output.duration(run["started_at"], run["finished_at"]),
-            "demandée par": run["requested_by"],
+            "demandée par": asked_by(run) if run["requested_by"] else None,
             "raison": run["reason"],
             "à la date du": output.when(run["as_of"], zone),
             "forcée": run["force"] or None,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cli.output import when
 from tests.cli.command_line import CommandLine
 from tests.harness import TODAY, Deployment
 
@@ -291,3 +292,45 @@ def test_explain_of_an_operators_cancellation_says_that_it_blocks_the_level(
     (row,) = ponctuel("explain", "invoice", "F1", "--json").data
     assert row["reason"] in ("key_taken", "to_handle")
     assert row["to_handle"] == 1
+
+
+def test_explain_says_in_which_state_a_closed_document_is_and_promises_no_next_level(
+    deployment: Deployment, ponctuel: CommandLine
+) -> None:
+    deployment.open_business()
+    deployment.invoice(status="credited", balance=0)
+    deployment.quote(status="accepted")
+    invoice, quote = ponctuel("explain", "facture", "F1"), ponctuel("explain", "devis", "D1")
+    assert "cette facture est « annulée par un avoir »" in invoice.words
+    assert "ce devis est « accepté »" in quote.words
+    assert "prochain niveau" not in invoice.words + quote.words
+    assert ponctuel("explain", "facture", "F1", "--json").data[0]["next_on"] is None
+
+
+def test_explain_shows_who_owes_how_much_since_when_and_until_when_a_promise_lasts(
+    deployment: Deployment, ponctuel: CommandLine
+) -> None:
+    deployment.open_business()
+    deployment.invoice(promised_until=TODAY + timedelta(days=3))
+    answer = ponctuel("explain", "invoice", "F1")
+    assert "client Boulangerie Martin (C1)" in answer.words
+    assert "reste dû 1 234,56 EUR" in answer.words
+    assert "échéance " in answer.words
+    until = f"{TODAY + timedelta(days=3):%d/%m/%Y}"
+    assert f"promesse de paiement en cours, jusqu'au {until} inclus" in answer.words
+    deployment.execute("UPDATE ponctuel.invoices SET promised_until = NULL")
+    deployment.execute("UPDATE ponctuel.customers SET paused_until = :day", day=TODAY)
+    paused = ponctuel("explain", "invoice", "F1").words
+    assert f"relances de ce client en pause, jusqu'au {TODAY:%d/%m/%Y} inclus" in paused
+
+
+def test_explain_says_when_a_message_that_waits_for_the_window_may_leave(
+    deployment: Deployment, ponctuel: CommandLine
+) -> None:
+    deployment.open_business()
+    deployment.invoice()
+    deployment.tick(hours=12)
+    (message,) = deployment.messages()
+    assert message["hold_reason"] == "window"
+    leaves = f"part après le {when(message['not_before'])}"
+    assert f"hors de la plage d'envoi, {leaves}" in ponctuel("explain", "invoice", "F1").words

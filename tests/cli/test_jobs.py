@@ -132,3 +132,16 @@ def test_schedules_are_told_in_words(expression: str, words: str) -> None:
 )
 def test_a_schedule_that_words_would_distort_is_told_as_it_is_written(expression: str) -> None:
     assert in_words(expression) == expression
+
+
+def test_who_asked_over_http_is_told_in_french(
+    deployment: Deployment, ponctuel: CommandLine
+) -> None:
+    ponctuel("run", "followups", "--dry-run")
+    for caller, told in (("bearer", "secret dans l'en-tête"), ("query", "secret dans l'adresse")):
+        deployment.execute(
+            "UPDATE ponctuel.runs SET door = 'http', requested_by = :caller", caller=caller
+        )
+        for answer in (ponctuel("runs"), ponctuel("show", "1")):
+            assert f"HTTP ({told})" in answer.words
+            assert caller not in answer.words

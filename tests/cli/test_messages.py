@@ -46,13 +46,38 @@ def test_a_message_in_review_is_listed_and_can_be_read_as_it_would_leave(
 ) -> None:
     listed = ponctuel("messages", "--state", "held", "--business", "B1")
     assert "1 message : 1 retenu (en revue avant la mise en service)" in listed.words
-    assert "1 B1 Relance de facture F1 1 retenu" in listed.words
+    assert "1 B1 Relance de facture F1 1 compta@boulangerie-martin.example retenu" in listed.words
     assert ponctuel("messages", "--hold", "approval").out == "Aucun message.\n"
     letter = ponctuel("message", "1")
     assert "Tel qu'il partirait maintenant" in letter.out
     assert "Objet : " in letter.out
     assert "Boulangerie Martin" in letter.out
     assert "1 234,56" in letter.words.replace("\u202f", " ").replace("\xa0", " ")
+
+
+def test_messages_are_asked_for_in_the_words_that_tables_print(
+    in_review: Deployment, ponctuel: CommandLine
+) -> None:
+    for asked in (
+        ("--state", "retenu"),
+        ("--state", "held"),
+        ("--hold", "En revue avant la mise en service"),
+        ("--hold", "review"),
+    ):
+        assert len(ponctuel("messages", "--json", *asked).data["messages"]) == 1
+    assert ponctuel("messages", "--state", "sent").out == "Aucun message.\n"
+    wrong = ponctuel("messages", "--state", "parti")
+    assert wrong.code == 1
+    assert "« parti » n'existe pas (au choix : prévu, retenu" in wrong.err
+
+
+def test_an_operators_cancellation_is_told_in_french(
+    in_review: Deployment, ponctuel: CommandLine
+) -> None:
+    ponctuel("cancel", "1", *REASON)
+    for answer in (ponctuel("messages"), ponctuel("message", "1"), ponctuel("followups", "list")):
+        assert "annulé par l'exploitant" in answer.words
+        assert "cancelled" not in answer.out
 
 
 def test_a_message_that_would_not_leave_says_why_and_reading_it_changes_nothing(
@@ -117,7 +142,7 @@ def test_release_sends_what_was_in_review_and_records_who_and_why(
     (event,) = in_review.rows("SELECT event, actor, reason FROM ponctuel.message_events")
     assert (event["event"], event["reason"]) == ("released", "relu")
     assert event["actor"]
-    assert "released" in ponctuel("message", "1").out
+    assert "libéré" in ponctuel("message", "1").out
     again = ponctuel("release", "1")
     assert again.code == 1
     assert "il est accepté" in again.out
