@@ -26,6 +26,7 @@ RELATIONS = (
     "quotes",
     "followup_decisions",
 )
+NO_MAIL = "MAIL_URL n'est pas renseigné : rien ne part"
 _MISSING = text("""
 SELECT name FROM unnest(CAST(:names AS text[])) AS name
  WHERE to_regclass('ponctuel.' || name) IS NULL
@@ -125,7 +126,7 @@ def _live(connection: Connection, current: Settings) -> Finding:
 
 def _mail(current: Settings) -> Iterator[Finding]:
     if current.mail_url is None:
-        yield Finding("e-mail", "note", "MAIL_URL n'est pas renseigné : rien ne part")
+        yield Finding("e-mail", "note", NO_MAIL)
     else:
         yield Finding("e-mail", "ok", mail(current.mail_url))
 

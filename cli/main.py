@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from chalicelib import __version__
 from cli.arguments import Parser
 
 # In the order of the help. Each module has `register(subparsers)`.
@@ -31,14 +32,19 @@ COMMANDS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code; a refused command line raises `SystemExit`."""
+    """Runs one command and returns its exit code; prints the help when there is none. A refused
+    command line raises `SystemExit`."""
     from sqlalchemy.exc import DBAPIError
 
     from chalicelib.db.sqlstate import sqlstate
     from chalicelib.errors import PonctuelError
 
+    given = sys.argv[1:] if argv is None else argv
     try:
-        arguments = parser().parse_args(argv)
+        if not given:
+            parser().print_help()
+            return 0
+        arguments = parser().parse_args(given)
         status: int = arguments.run(arguments)
         sys.stdout.flush()
     except PonctuelError as error:
@@ -61,6 +67,9 @@ def parser() -> Parser:
         prog="ponctuel",
         description="Les jobs, relances et messages de Ponctuel, sur la base de DATABASE_URL.",
         epilog="Codes de sortie : 0 réussi, 2 en partie, 1 échec, 130 interrompu.",
+    )
+    found.add_argument(
+        "--version", action="version", version=__version__, help="affiche la version"
     )
     subparsers = found.add_subparsers(metavar="COMMANDE", required=True, dest="command")
     for name in COMMANDS:

@@ -11,7 +11,7 @@ from rich.console import Console
 from chalicelib.db.migrate import BRANCHES, migrate
 from cli import output
 from cli.arguments import command
-from cli.check import findings
+from cli.check import NO_MAIL, findings
 from cli.source import database
 
 
@@ -58,10 +58,15 @@ def _show_findings(screen: Console, data: list[dict[str, Any]]) -> None:
         sign, colour = signs[finding["verdict"]]
         output.line(screen, f"{sign} {finding['topic']} : {finding['text']}", colour)
     problems = sum(finding["verdict"] == "problem" for finding in data)
-    output.line(
-        screen,
-        output.plural(problems, "problème", "problèmes") if problems else "Tout est en ordre.",
-    )
+    output.line(screen, _conclusion(problems, data))
+
+
+def _conclusion(problems: int, data: list[dict[str, Any]]) -> str:
+    if problems:
+        return output.plural(problems, "problème", "problèmes")
+    if any(finding["text"] == NO_MAIL for finding in data):
+        return "Aucun problème, mais aucun message ne peut partir : renseignez MAIL_URL."
+    return "Tout est en ordre."
 
 
 def _scheduler(_arguments: Namespace) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib import __version__
 from cli.main import COMMANDS
 from cli.source import database
 from tests.cli.command_line import CommandLine
@@ -35,6 +36,23 @@ def test_check_looks_at_everything_and_finds_nothing_wrong(
     assert "✓ documents : accessibles" in answer.out
     assert "l'étape local n'est pas en service" in answer.out
     assert deployment.smtp.received() == []
+
+
+def test_check_does_not_say_that_all_is_well_when_nothing_can_be_sent(
+    deployment: Deployment, ponctuel: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ponctuel("check").out.endswith("Tout est en ordre.\n")
+    monkeypatch.delenv("MAIL_URL")
+    answer = ponctuel("check")
+    assert answer.code == 0
+    assert "Tout est en ordre" not in answer.out
+    assert answer.out.endswith("renseignez MAIL_URL.\n")
+
+
+def test_the_command_alone_prints_the_help_and_knows_its_version(ponctuel: CommandLine) -> None:
+    assert ponctuel() == ponctuel("--help")
+    assert ponctuel().code == 0
+    assert ponctuel("--version").out == f"{__version__}\n"
 
 
 def test_check_lists_every_problem_and_goes_on(
@@ -150,7 +168,7 @@ def test_quarantined_items_are_listed_and_released(
 
 @pytest.mark.parametrize(
     "argv",
-    [(), ("nope",), ("run",), ("cancel", "x", "--reason", "y"), ("runs", "--limit", "-1"),
+    [("nope",), ("run",), ("cancel", "x", "--reason", "y"), ("runs", "--limit", "-1"),
      ("preview", "followups", "--days", "0"), ("pause", "followups")],
 )  # fmt: skip
 def test_a_refused_command_line_says_so_in_french_and_exits_1(
