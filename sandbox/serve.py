@@ -6,19 +6,22 @@ Nothing leaves the machine: the SMTP server is the sandbox's own, the HTTP serve
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import ThreadingHTTPServer
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, text
 
 from chalicelib import jobs
-from chalicelib.errors import PonctuelError
+from chalicelib.errors import PonctuelError, SettingsError
 from chalicelib.runner import triggers
+from chalicelib.settings import settings
 from sandbox import http
 from sandbox.environment import ROOT, Environment, running
 from sandbox.local_lambda import LocalLambda, LocalTrigger
@@ -26,6 +29,15 @@ from sandbox.scheduler import GRACE_S, Signals, ticking
 
 FIRST_PORT = 8000
 PORTS = 20
+# What `running` sets, and a command line beside it needs too.
+SETTINGS = (
+    "PONCTUEL_STAGE",
+    "DATABASE_URL",
+    "MAIL_URL",
+    "MAIL_FROM",
+    "STORAGE_URL",
+    "OPERATOR_EMAIL",
+)
 PARIS = ZoneInfo("Europe/Paris")
 
 
@@ -35,7 +47,7 @@ def main() -> int:
     try:
         with running("serve", fresh=False) as environment:
             loaded = _load_sample(environment)
-            with LocalLambda() as functions, _http() as port:
+            with _told(environment), LocalLambda() as functions, _http() as port:
                 triggers.install(LocalTrigger(functions))
                 scheduler = ticking(functions)
                 print(_welcome(environment, port, loaded), flush=True)
@@ -103,11 +115,7 @@ def _bound() -> ThreadingHTTPServer:
 
 def _welcome(environment: Environment, port: int, loaded: int) -> str:
     url = f"http://127.0.0.1:{port}"
-    curl = "curl"
-    needed = "Aucun secret n'est demandé sur cette machine."
-    if os.environ.get("CRON_SECRET"):
-        curl = 'curl -H "Authorization: Bearer $CRON_SECRET"'
-        needed = "CRON_SECRET est défini : les appels doivent le porter."
+    curl, needed = _secret()
     sample = f"{loaded} entreprises d'exemple sont chargées.\n" if loaded else ""
     taken = "" if port == FIRST_PORT else f"Le port {FIRST_PORT} est pris ; voici le {port}.\n"
     mails = environment.mails.relative_to(ROOT)
@@ -121,11 +129,39 @@ Ponctuel tourne sur {url} ; rien ne quitte cette machine.
   les exécutions         {curl} {url}/jobs/followups/runs
   toutes les routes      {url}/openapi.json
   les e-mails partis     {mails}
-  en ligne de commande   DATABASE_URL='{environment.url}' ./ponctuel messages
+  en ligne de commande   source {_exports(environment).relative_to(ROOT)} && ./ponctuel messages
 
 Les horaires tournent aussi ({len(jobs.NAMES)} jobs). Ctrl-C arrête tout ; les données restent dans
 var/, que `make clean` efface.
 """
+
+
+def _secret() -> tuple[str, str]:
+    """How to call, and what is asked of callers."""
+    calling = 'curl -H "Authorization: Bearer $CRON_SECRET"'
+    try:
+        secret = settings().cron_secret
+    except SettingsError as error:
+        return calling, f"Attention, tous les appels seront refusés : {error}"
+    if secret is None:
+        return "curl", "Aucun secret n'est demandé sur cette machine."
+    return calling, "CRON_SECRET est défini : les appels doivent le porter."
+
+
+def _exports(environment: Environment) -> Path:
+    return environment.folder / "env"
+
+
+@contextmanager
+def _told(environment: Environment) -> Iterator[None]:
+    """Keeps this sandbox's settings in a file that a shell can source, while they are true."""
+    file = _exports(environment)
+    lines = [f"export {name}={shlex.quote(os.environ[name])}" for name in SETTINGS]
+    file.write_text("\n".join(lines) + "\n")
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+"""What `make serve` tells whoever started it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sandbox import serve
+from sandbox.environment import VAR, Environment
+
+SERVED = Environment("postgresql://ponctuel@127.0.0.1/ponctuel_serve", VAR / "serve")
+
+
+@pytest.mark.parametrize(
+    ("secret", "told"),
+    [
+        (None, "Aucun secret n'est demandé"),
+        ("canari-9731", "Attention, tous les appels seront refusés : "),
+        ("a-secret-that-is-long-enough-0123456789", "les appels doivent le porter"),
+    ],
+)
+def test_serve_says_at_its_start_what_a_call_has_to_carry(
+    monkeypatch: pytest.MonkeyPatch, secret: str | None, told: str
+) -> None:
+    monkeypatch.setenv("PONCTUEL_STAGE", "local")
+    monkeypatch.delenv("CRON_SECRET", raising=False)
+    if secret is not None:
+        monkeypatch.setenv("CRON_SECRET", secret)
+    welcome = serve._welcome(SERVED, serve.FIRST_PORT, 0)
+    assert told in welcome
+    assert secret is None or secret not in welcome
+    assert "source var/serve/env && ./ponctuel messages" in welcome
+
+
+def test_a_shell_reads_the_settings_of_serve_while_it_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in serve.SETTINGS:
+        monkeypatch.setenv(name, f"<{name}> d'essai")
+    with serve._told(Environment("", tmp_path)):
+        shell = subprocess.run(
+            ["env", "-i", "bash", "-c", 'source "$0/env"; env', tmp_path],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    for name in serve.SETTINGS:
+        assert f"{name}=<{name}> d'essai" in shell.stdout.splitlines()
+    assert not (tmp_path / "env").exists()
