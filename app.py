@@ -5,7 +5,7 @@
 | jobs                          | `chalicelib/jobs/`         | EventBridge's ticks, and `wake`     |
 | tools (migrate)               | `chalicelib/jobs/`         | an invocation by hand               |
 | today's users' cron addresses | `chalicelib/routes/compat` | their cron services                 |
-| jobs and runs                 | `chalicelib/routes/jobs`,  | operators, `./ponctuel --stage`     |
+| jobs and runs                 | `chalicelib/routes/jobs`,  | operators                           |
 |                               | `chalicelib/routes/runs`   |                                     |
 | health and OpenAPI            | `chalicelib/routes/health`, `openapi` | monitors, developers     |
 
