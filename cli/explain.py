@@ -55,16 +55,20 @@ SELECT p.step, p.not_before,
          SELECT 1 FROM jsonb_to_recordset(p.lines) AS l(kind text, subject text)
           WHERE l.kind = :kind AND l.subject = :subject))
 """)
-# The document's own columns, which no condition reads as they are.
-_DETAILS = text("""
-SELECT d.*, c.name AS customer_name, c.paused_until
+# The document's own columns, from tables that may be other people's views: Python has no day for
+# 'infinity', and a customer may be there twice.
+_DAY = "CASE WHEN {0} BETWEEN '1900-01-01' AND '2999-12-31' THEN {0} END"
+_DETAILS = text(f"""
+SELECT d.status, d.amount, d.currency, {_DAY.format("d.due_on")} AS due_on,
+       {_DAY.format("d.promised_until")} AS promised_until, c.name AS customer_name,
+       {_DAY.format("c.paused_until")} AS paused_until
   FROM (SELECT 'invoice' AS document, business_id, id, customer_id, status, balance AS amount,
                currency, due_on, promised_until FROM ponctuel.invoices
         UNION ALL
         SELECT 'quote', business_id, id, customer_id, status, total, currency, valid_until,
                NULL::date FROM ponctuel.quotes) d
   LEFT JOIN ponctuel.customers c ON c.business_id = d.business_id AND c.id = d.customer_id
- WHERE d.document = :document AND d.business_id = :business_id AND d.id = :id
+ WHERE d.document = :document AND d.business_id = :business_id AND d.id = :id LIMIT 1
 """)
 _OBSTACLES = text("""
 SELECT (SELECT coalesce(pause_reason, '') FROM ponctuel.job_state

@@ -334,3 +334,13 @@ def test_explain_says_when_a_message_that_waits_for_the_window_may_leave(
     assert message["hold_reason"] == "window"
     leaves = f"part après le {when(message['not_before'])}"
     assert f"hors de la plage d'envoi, {leaves}" in ponctuel("explain", "invoice", "F1").words
+
+
+def test_explain_reads_a_pause_without_an_end(
+    deployment: Deployment, ponctuel: CommandLine
+) -> None:
+    deployment.open_business()
+    deployment.invoice()
+    deployment.execute("UPDATE ponctuel.customers SET paused_until = 'infinity'")
+    answer = ponctuel("explain", "invoice", "F1")
+    assert "Pas de relance maintenant : relances de ce client en pause." in answer.words
