@@ -108,7 +108,7 @@ def _execute(job: Job, run: Run, bench: Bench, deadline: Deadline) -> str:
 # A dry run whose process died is taken again once that process must be dead.
 _TAKE_REHEARSAL = text("""
 UPDATE ponctuel.runs SET status = 'running', started_at = ponctuel.clock()
- WHERE id = :id AND dry_run AND (status = 'queued'
+ WHERE id = :id AND job = :job AND dry_run AND (status = 'queued'
        OR (status = 'running' AND started_at < ponctuel.clock() - CAST(:longest AS interval)))
 RETURNING *, coalesce(as_of, ponctuel.clock()) AS chosen
 """)
@@ -117,10 +117,12 @@ _IS_REHEARSAL = text("SELECT dry_run FROM ponctuel.runs WHERE id = :id")
 
 def rehearse(job: Job, run_id: UUID, bench: Bench) -> str:
     """Executes a queued dry run; its only writes are to its own row. Returns its status, `lost`
-    when another process has taken it, `real` when the run is no dry run."""
+    when another process has taken it or it is another job's, `real` when it is no dry run."""
     longest = timedelta(seconds=job.timeout_s)
     with transaction(bench.engine) as connection:
-        taken = connection.execute(_TAKE_REHEARSAL, {"id": run_id, "longest": longest})
+        taken = connection.execute(
+            _TAKE_REHEARSAL, {"id": run_id, "job": job.name, "longest": longest}
+        )
         row = taken.mappings().first()
         if row is None:
             is_dry = connection.execute(_IS_REHEARSAL, {"id": run_id}).scalar()
