@@ -44,6 +44,7 @@ JOB = Job(
                 select=queries.RELANCES, left_out=queries.LEFT_OUT, reasons=conditions.REASONS
             ),
             prepare=calendar.prepare,
+            batch=5000,  # one statement, whatever its size: fewer and larger is faster
         ),
     ),
     memory_mb=768,
