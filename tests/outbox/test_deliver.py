@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
 import json
 import threading
 import time
@@ -11,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from email.message import EmailMessage
 from typing import Any
 from uuid import uuid4
 
@@ -394,42 +391,6 @@ def test_before_go_live_only_the_allow_list_is_written_to(
     assert {m["state"] for m in live.messages()} == {"accepted", "planned"}
 
 
-def test_before_go_live_a_copy_to_somebody_else_is_left_out(
-    live: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    live.execute("DELETE FROM ponctuel.go_lives WHERE business_id = '*'")
-    monkeypatch.setenv("ALLOW_LIST", "*@ours.example")
-    plan(live, "m", recipient="dg@client.example; lea@ours.example")
-    live.deliver()
-    (entry,) = live.smtp.accepted()
-    assert entry.recipients == ("lea@ours.example",)
-
-
-# What reaches the wire
-
-
-def letters(deployment: Deployment) -> list[EmailMessage]:
-    """What the server has accepted, parsed."""
-    return [
-        email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-        for path in sorted(deployment.smtp.folder.glob("*.eml"))
-    ]
-
-
-def test_the_first_address_is_written_to_and_the_others_get_a_copy(deployment: Deployment) -> None:
-    deployment.open_business()
-    deployment.customer(
-        "C2", emails="Compta <a@client.example>; b@client.example / c@client.example"
-    )
-    deployment.invoice(customer_id="C2")
-    deployment.tick()
-    (letter,) = letters(deployment)
-    assert letter["To"] == "a@client.example"
-    assert letter["Cc"] == "b@client.example, c@client.example"
-    (entry,) = deployment.smtp.accepted()
-    assert len(entry.recipients) == 3
-
-
 def test_an_address_that_is_refused_does_not_keep_the_others_from_theirs(
     deployment: Deployment,
 ) -> None:
@@ -440,42 +401,3 @@ def test_an_address_that_is_refused_does_not_keep_the_others_from_theirs(
     deployment.tick()
     (message,) = deployment.messages()
     assert (message["state"], message["error_code"]) == ("accepted", "some_refused")
-
-
-HOSTILE = "Dupont\r\nBcc: victime@evil.example\r\n\r\n<script>alert(1)</script> \u202e\x00"
-
-
-def test_hostile_names_reach_the_wire_harmless(deployment: Deployment) -> None:
-    hostile = HOSTILE.replace("\x00", "")  # PostgreSQL takes no NUL
-    deployment.open_business(name=hostile, sender_name=hostile, address=hostile)
-    deployment.customer("C2", name=hostile, emails="a@client.example")
-    deployment.invoice(customer_id="C2", number="F-1\r\nBcc: victime@evil.example")
-    deployment.tick()
-    (entry,) = deployment.smtp.accepted()
-    assert entry.recipients == ("a@client.example",)
-    (letter,) = letters(deployment)
-    assert letter["Bcc"] is None
-    assert letter.defects == []
-    assert sorted(letter.keys()) == sorted(set(letter.keys())), "each header once"
-    for header in letter.values():
-        assert not {"\r", "\n", "\u202e"} & set(header)
-    assert letter["From"].addresses[0].addr_spec == "factures@menuiserie-perrin.example"
-    body = letter.get_body(("html",))
-    assert body is not None
-    assert "<script" not in body.get_content()
-
-
-def test_documents_are_attached_whole_under_their_own_names(deployment: Deployment) -> None:
-    deployment.open_business()
-    deployment.execute("UPDATE ponctuel.followup_levels SET attach_pdf = true")
-    content = bytes(range(256)) * 300
-    (deployment.documents / "B1").mkdir()
-    (deployment.documents / "B1" / "Facture n°1 – été.pdf").write_bytes(content)
-    deployment.invoice(pdf_key="B1/Facture n°1 – été.pdf")
-    deployment.tick()
-    (letter,) = letters(deployment)
-    (attachment,) = letter.iter_attachments()
-    assert attachment.get_content() == content
-    assert attachment.get_filename() == "Facture n°1 – été.pdf"
-    (body,) = deployment.rows("SELECT attachments FROM ponctuel.message_bodies")
-    assert body["attachments"][0]["size"] == len(content)

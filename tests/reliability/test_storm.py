@@ -39,6 +39,27 @@ def test_a_slot_delivered_many_times_through_all_doors_takes_effect_once(
     _every_slot_is_covered_once(deployment, job, begun)
 
 
+def test_jobs_that_deliver_side_by_side_never_send_the_same_message(
+    deployment: Deployment,
+) -> None:
+    scenario = SCENARIOS["deliver_messages"]
+    scenario.load(deployment)
+    expected = set(scenario.expected)
+    for n in range(10):
+        expected |= SCENARIOS["followups"].add(deployment, n)
+    deployment.smtp.fail("slow", seconds=0.02)
+    deployment.advance_to_slot()
+    start = barrier(2)
+    children = [
+        spawn(knocking.main, child_environment(), job, ["tick"], start)
+        for job in ("followups", "deliver_messages")
+    ]
+    assert [ended(child) for child in children] == [0, 0]
+    deployment.deliver()
+    found = verdict(deployment, expected)
+    assert not found, found
+
+
 def _storm(job: str, draw: random.Random) -> None:
     """Each process calls through several doors; all begin together."""
     start = barrier(PROCESSES)
