@@ -21,7 +21,7 @@ _RELAY_REFUSED = re.compile(
     r"|client host .*(?:rejected|blocked)",
     re.I,
 )
-_NOT_IN_A_LOG = re.compile(r"\S+@\S+|\bhttps?:\S+", re.I)
+_NOT_IN_A_LOG = re.compile(r"\S*@\S*|\bhttps?:\S+", re.I)
 
 _AUTHENTICATION = frozenset({530, 534, 535, 538})  # RFC 4954, 6
 
