@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from chalicelib.db.engine import make_engine, snapshot, transaction
 from chalicelib.db.sqlstate import database_error, sqlstate
 from chalicelib.errors import DatabaseUnavailable, SchemaOutdated
-from tests.database import Database
+from tests.database import Database, Server
 from tests.providers.wire import serving
 
 FAR = "postgresql+pg8000://ponctuel:secret@db.example.fr:5432/ponctuel"
@@ -156,8 +156,15 @@ def test_the_chain_is_always_verified_and_the_name_unless_told_otherwise(
     assert bool(heard) is goes_on
 
 
-def test_the_session_has_our_time_outs_and_utc(database: Database) -> None:
-    with transaction(database.engine()) as connection:
+@pytest.fixture(scope="module")
+def shared(database_server: Server) -> Iterator[Database]:
+    """For tests that leave nothing in it."""
+    with database_server.database() as database:
+        yield database
+
+
+def test_the_session_has_our_time_outs_and_utc(shared: Database) -> None:
+    with transaction(shared.engine()) as connection:
         for name, value in (
             ("statement_timeout", "30s"),
             ("lock_timeout", "5s"),
@@ -178,15 +185,15 @@ def test_the_session_has_our_time_outs_and_utc(database: Database) -> None:
     ],
 )
 def test_a_statements_own_fault_is_not_put_on_the_database(
-    database: Database, statement: str, code: str
+    shared: Database, statement: str, code: str
 ) -> None:
     with pytest.raises(DBAPIError) as caught:
-        run(database.engine(), *statement.split("; "))
+        run(shared.engine(), *statement.split("; "))
     assert sqlstate(caught.value) == code
     assert database_error(caught.value) is None
 
 
-def test_a_deadlock_is_told_to_one_of_the_two_and_is_no_outage(database: Database) -> None:
+def test_a_deadlock_is_told_to_one_of_the_two_and_is_no_outage(shared: Database) -> None:
     errors: list[DBAPIError] = []
     both_hold_one = threading.Barrier(2, timeout=10)
 
@@ -200,9 +207,9 @@ def test_a_deadlock_is_told_to_one_of_the_two_and_is_no_outage(database: Databas
         except DBAPIError as error:
             errors.append(error)
 
-    other = threading.Thread(target=take, args=(database.engine(), 2, 1))
+    other = threading.Thread(target=take, args=(shared.engine(), 2, 1))
     other.start()
-    take(database.engine(), 1, 2)
+    take(shared.engine(), 1, 2)
     other.join()
     (error,) = errors
     assert sqlstate(error) == "40P01"
@@ -218,15 +225,15 @@ def test_a_deadlock_is_told_to_one_of_the_two_and_is_no_outage(database: Databas
         "CREATE TABLE nowhere.t ()",
     ],
 )
-def test_what_the_schema_does_not_have_says_to_migrate(database: Database, statement: str) -> None:
+def test_what_the_schema_does_not_have_says_to_migrate(shared: Database, statement: str) -> None:
     with pytest.raises(SchemaOutdated, match="ponctuel migrate"):
-        run(database.engine(), statement)
+        run(shared.engine(), statement)
 
 
 def test_a_connection_that_the_server_ended_is_an_outage_and_the_next_one_works(
-    database: Database,
+    shared: Database,
 ) -> None:
-    engine = database.engine()
+    engine = shared.engine()
     end_this_session = "SELECT pg_terminate_backend(pg_backend_pid())"
     with pytest.raises(DatabaseUnavailable, match="Vérifiez DATABASE_URL"):
         run(engine, end_this_session, "SELECT 1")
@@ -234,11 +241,11 @@ def test_a_connection_that_the_server_ended_is_an_outage_and_the_next_one_works(
         assert connection.exec_driver_sql("SELECT 1").scalar() == 1
 
 
-def test_an_idle_connection_that_the_server_ended_is_replaced_unseen(database: Database) -> None:
-    engine = database.engine()
+def test_an_idle_connection_that_the_server_ended_is_replaced_unseen(shared: Database) -> None:
+    engine = shared.engine()
     with transaction(engine) as connection:
         process = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
-    with database.begin() as other:
+    with shared.begin() as other:
         other.execute(text("SELECT pg_terminate_backend(:id, 5000)"), {"id": process})
     with transaction(engine) as connection:
         assert connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one() != process
@@ -249,9 +256,9 @@ def test_an_idle_connection_that_the_server_ended_is_replaced_unseen(database: D
     [("database", "n'existe pas"), ("username", "refuse l'identification")],
 )
 def test_a_wrong_address_is_said_in_french_with_what_to_check(
-    database: Database, part: str, why: str
+    shared: Database, part: str, why: str
 ) -> None:
-    right = database.engine().url
+    right = shared.engine().url
     wrong = make_engine(
         right.set(database="nowhere") if part == "database" else right.set(username="nobody"),
         application="tests",
@@ -262,18 +269,18 @@ def test_a_wrong_address_is_said_in_french_with_what_to_check(
         pass
 
 
-def test_a_server_without_a_free_connection_is_an_outage(database: Database) -> None:
-    engine = database.engine()
-    with database.begin() as connection:
-        connection.exec_driver_sql(f'CREATE ROLE "{database.name}" LOGIN CONNECTION LIMIT 0')
+def test_a_server_without_a_free_connection_is_an_outage(shared: Database) -> None:
+    engine = shared.engine()
+    with shared.begin() as connection:
+        connection.exec_driver_sql(f'CREATE ROLE "{shared.name}" LOGIN CONNECTION LIMIT 0')
     try:
-        full = make_engine(engine.url.set(username=database.name), application="tests")
+        full = make_engine(engine.url.set(username=shared.name), application="tests")
         said = "(n'accepte plus de connexion|ne répond pas).*Vérifiez DATABASE_URL"
         with pytest.raises(DatabaseUnavailable, match=said), transaction(full):
             pass
     finally:
-        with database.begin() as connection:
-            connection.exec_driver_sql(f'DROP ROLE "{database.name}"')
+        with shared.begin() as connection:
+            connection.exec_driver_sql(f'DROP ROLE "{shared.name}"')
 
 
 @pytest.mark.parametrize(
@@ -284,8 +291,8 @@ def test_a_server_without_a_free_connection_is_an_outage(database: Database) -> 
         "SELECT nextval('ponctuel.messages_id_seq')",
     ],
 )
-def test_nothing_can_be_written_in_a_snapshot(database: Database, statement: str) -> None:
-    engine = database.engine()
+def test_nothing_can_be_written_in_a_snapshot(shared: Database, statement: str) -> None:
+    engine = shared.engine()
     with pytest.raises(DatabaseUnavailable, match="lecture seule"), snapshot(engine) as connection:
         connection.exec_driver_sql(statement)
 

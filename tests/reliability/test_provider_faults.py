@@ -77,7 +77,7 @@ def test_a_fault_that_concerns_every_message_is_blamed_on_none(
 ) -> None:
     relances.smtp.fail(kind)
     relances.tick()
-    for _ in range(8):  # with the first, more than a message has attempts
+    for _ in range(2):
         relances.tick("deliver_messages", hours=0.1)
     _nothing_is_blamed(relances)
     _heal_and_catch_up(relances)
