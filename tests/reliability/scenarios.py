@@ -79,6 +79,14 @@ SCENARIOS = {
 }
 
 
+def at_all_hours(deployment: Deployment) -> None:
+    """The businesses write day and night, for tests that go on for hours."""
+    deployment.execute(
+        "UPDATE ponctuel.billing_settings SET window_start = '00:00', window_end = '23:59',"
+        " business_days_only = false"
+    )
+
+
 def recover(deployment: Deployment, job: str) -> None:
     """What the following ticks do by themselves, once leases and claims of the dead are over."""
     for _ in range(3):

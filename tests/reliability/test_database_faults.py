@@ -26,7 +26,7 @@ from chalicelib.runner.job import Step
 from sandbox.proxy import Failure, Proxy
 from tests.database import Database
 from tests.harness import NOW, Deployment
-from tests.reliability.scenarios import SCENARIOS, verdict
+from tests.reliability.scenarios import SCENARIOS, at_all_hours, verdict
 from tests.runner.probe import DUE, Stand
 from tests.runner.probe import job as probe
 
@@ -162,7 +162,7 @@ def test_a_connection_that_breaks_anywhere_loses_nothing_and_repeats_nothing(
 ) -> None:
     scenario = SCENARIOS[job]
     scenario.load(deployment)
-    _at_all_hours(deployment)
+    at_all_hours(deployment)
     expected = set(scenario.expected)
     wire.tick(job)
     bursts = wire.proxy.round_trips
@@ -188,7 +188,7 @@ def test_a_commit_whose_answer_is_lost_is_neither_repeated_nor_forgotten(
     monkeypatch.setenv("SENDING_CONCURRENCY", "1")
     scenario = SCENARIOS[job]
     scenario.load(deployment)
-    _at_all_hours(deployment)
+    at_all_hours(deployment)
     commits = _Commits(monkeypatch, wire.proxy)
     wire.tick(job)
     expected, total, nth = set(scenario.expected), 1, 0
@@ -242,13 +242,6 @@ def _end_idle_transactions(deployment: Deployment) -> None:
     deployment.rows(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
         "WHERE datname = current_database() AND state = 'idle in transaction'"
-    )
-
-
-def _at_all_hours(deployment: Deployment) -> None:
-    deployment.execute(
-        "UPDATE ponctuel.billing_settings SET window_start = '00:00', window_end = '23:59',"
-        " business_days_only = false"
     )
 
 

@@ -14,7 +14,7 @@ from tests.harness import Deployment
 from tests.reliability import knocking
 from tests.reliability.child import barrier, ended, spawn
 from tests.reliability.conftest import child_environment
-from tests.reliability.scenarios import SCENARIOS, verdict
+from tests.reliability.scenarios import SCENARIOS, at_all_hours, verdict
 
 SLOTS = 2 * int(os.environ.get("PONCTUEL_DRAWS", "1"))
 PROCESSES = int(os.environ.get("PONCTUEL_PROCESSES", "4"))
@@ -27,6 +27,7 @@ def test_a_slot_delivered_many_times_through_all_doors_takes_effect_once(
 ) -> None:
     scenario = SCENARIOS[job]
     scenario.load(deployment)
+    at_all_hours(deployment)
     expected = set(scenario.expected)
     begun = _covered_through(deployment, job)
     for slot in range(SLOTS):
