@@ -129,7 +129,11 @@ def _alert(connection: Connection, job: Job, run: Run, status: str, sentence: st
     logs.error("run_alert", job=run.job, run_id=str(run.id), status=status)
     from chalicelib.domain.operations.alerts import plan_run_alert
 
-    plan_run_alert(connection, run, job.title, status, sentence)
+    try:
+        plan_run_alert(connection, run, job.title, status, sentence)
+    except SettingsError as error:
+        # The run has to end all the same; the ledger says how it went.
+        logs.error("run_alert_not_planned", job=run.job, run_id=str(run.id), error=error)
 
 
 def _holder(context: Any) -> str:
