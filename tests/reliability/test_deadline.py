@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from chalicelib import jobs
+from chalicelib.outbox.deliver import CALL_S
 from chalicelib.runner import triggers
 from chalicelib.runner.deadline import RESERVE_S, Deadline
 from chalicelib.runner.events import envelope
@@ -23,8 +24,10 @@ from tests.runner.probe import Probe, Stand, job
 
 DRAWS = int(os.environ.get("PONCTUEL_DRAWS", "12"))
 HOUR = timedelta(hours=1)
-# Seconds that an invocation still has when it begins: none, less than the reserve, a little more.
-CUTS = (-0.68, 0.0, 5.0, RESERVE_S, 15.2, 16.0, 79.9, 80.3, 81.0)
+# Seconds that an invocation still has when it begins: none, less than the reserve, a little more;
+# and around what a call to a provider needs besides.
+CALLING_S = RESERVE_S + CALL_S
+CUTS = (-0.68, 0.0, 5.0, *(limit + n for limit in (RESERVE_S, CALLING_S) for n in (-0.1, 0.3, 1.0)))
 
 
 @dataclass
@@ -72,7 +75,7 @@ def _cut_at_random(stand: Stand, draw: random.Random) -> None:
     statuses: list[str] = []
     useful = 0
     while "succeeded" not in statuses:
-        budget = draw.choice((-0.68, 0.0, RESERVE_S, 15.5, 20.0, 40.0))
+        budget = draw.choice((-0.68, 0.0, *(RESERVE_S + n for n in (-0.1, 0.0, 0.5, 5.0, 25.0))))
         useful += budget >= RESERVE_S
         assert useful <= len(items) + 2, "each invocation that has time for a batch does one"
         time = Time(budget)
