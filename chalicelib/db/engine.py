@@ -1,19 +1,21 @@
 """How Ponctuel connects: one connection per process, verified TLS, time-outs everywhere.
 
-pg8000 waits for three round trips per statement with parameters, so statements are few and
-set-based; its default TLS is unverified and falls back to plain text, so it is never used.
+Databases are often across the Internet: statements are few and set-based, each is one round trip
+(`wire`), and a connection that has just been used is not pinged again. pg8000's default TLS is
+unverified and falls back to plain text, so it is never used.
 """
 
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from chalicelib.db.sqlstate import database_error
@@ -27,6 +29,8 @@ LOCK_TIMEOUT_MS = 5_000
 IDLE_IN_TRANSACTION_MS = 60_000
 SOCKET_TIMEOUT_S = 40
 RECYCLE_S = 300
+# A connection that has been idle for longer may have been closed, or its machine been frozen.
+PING_AFTER_S = 1.0
 
 
 def make_engine(
@@ -65,7 +69,6 @@ def make_engine(
         pool_size=1,
         max_overflow=0,
         pool_timeout=10,
-        pool_pre_ping=True,
         pool_recycle=RECYCLE_S,
         connect_args=arguments,
         # A statement's values are recipients and letters: no traceback may quote them.
@@ -73,7 +76,32 @@ def make_engine(
     )
     # Without it a bulk insert costs three round trips per row; it has to be set before first use.
     engine.dialect.use_insertmanyvalues_wo_returning = True
+    event.listen(engine, "do_connect", _connect)
+    event.listen(engine, "checkin", _note_idle)
+    event.listen(engine, "checkout", _ping_after_idleness)
     return engine
+
+
+def _connect(_dialect: Any, _record: Any, positional: Any, named: dict[str, Any]) -> Any:
+    from chalicelib.db.wire import Connection as WireConnection
+
+    return WireConnection(*positional, **named)
+
+
+def _note_idle(_connection: Any, record: Any) -> None:
+    record.info["idle_since"] = time.time()
+
+
+def _ping_after_idleness(connection: Any, record: Any, _proxy: Any) -> None:
+    """The wall clock, because a frozen Lambda's monotonic clock may stand still."""
+    idle_since = record.info.get("idle_since")
+    if idle_since is None or abs(time.time() - idle_since) <= PING_AFTER_S:
+        return
+    try:
+        connection.ping()
+    except Exception as error:
+        # The pool makes a new connection and asks again.
+        raise DisconnectionError from error
 
 
 def tls_context(ca: str | None, *, check_hostname: bool = True) -> ssl.SSLContext:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from chalicelib.db.engine import make_engine, snapshot, transaction
+from chalicelib.db import wire
+from chalicelib.db.engine import PING_AFTER_S, make_engine, snapshot, transaction
 from chalicelib.db.sqlstate import database_error, sqlstate
 from chalicelib.errors import DatabaseUnavailable, SchemaOutdated
 from tests.database import Database, Server
@@ -40,12 +42,12 @@ def arguments_of(url: str, **options: Any) -> dict[str, Any]:
     engine = make_engine(url, application="tests", **options)
     seen: dict[str, Any] = {}
 
-    def connect(_dialect: Any, _record: Any, _positional: Any, named: dict[str, Any]) -> None:
+    def connect(**named: Any) -> None:
         seen.update(named)
         raise _SeenError
 
-    event.listen(engine, "do_connect", connect)
-    with pytest.raises(_SeenError):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(_SeenError):
+        patch.setattr(wire, "Connection", connect)
         engine.connect()
     return seen
 
@@ -247,6 +249,7 @@ def test_an_idle_connection_that_the_server_ended_is_replaced_unseen(shared: Dat
         process = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
     with shared.begin() as other:
         other.execute(text("SELECT pg_terminate_backend(:id, 5000)"), {"id": process})
+    time.sleep(PING_AFTER_S * 1.1)
     with transaction(engine) as connection:
         assert connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one() != process
 
