@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -25,10 +27,34 @@ OUTDATED = {"3F000", "42P01", "42703", "42883"}
 def sqlstate(error: BaseException) -> str | None:
     """The five-character code of a PostgreSQL error, or None when the server gave none."""
     original = error.orig if isinstance(error, DBAPIError) else error
-    if original is not None and original.args and isinstance(original.args[0], dict):
-        code = original.args[0].get("C")
-        return code if isinstance(code, str) else None
-    return None
+    if original is None:
+        return None
+    fields = _fields(original)
+    return _text(fields or _parting_fields(original), "C")
+
+
+def _fields(error: BaseException) -> Mapping[str, object]:
+    """What the server said, by the field types of the protocol's ErrorResponse."""
+    said = error.args[0] if error.args else None
+    return said if isinstance(said, dict) else {}
+
+
+def _parting_fields(error: BaseException) -> Mapping[str, object]:
+    """The server's last words, when saying goodbye to it failed and hid them: pg8000 closes a
+    connection that was refused, which a server that has hung up already makes fail. Only what ended
+    the connection counts: other errors in the chain were dealt with before."""
+    context = error.__context__
+    while context is not None:
+        fields = _fields(context)
+        if (_text(fields, "V") or _text(fields, "S")) in ("FATAL", "PANIC"):
+            return fields
+        context = context.__context__
+    return {}
+
+
+def _text(fields: Mapping[str, object], name: str) -> str | None:
+    value = fields.get(name)
+    return value if isinstance(value, str) else None
 
 
 def database_error(error: BaseException) -> PonctuelError | None:

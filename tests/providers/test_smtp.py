@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -402,3 +403,15 @@ def test_a_password_shows_nowhere_and_never_travels_in_clear() -> None:
     for host in ("", "a b", "x" * 80, "smtp..example", "a\r\nb"):
         with pytest.raises(SettingsError):
             SmtpSettings(host=host)
+
+
+def test_the_time_that_composing_takes_belongs_to_the_call(server: SmtpSandbox) -> None:
+    class SlowHeaders(dict[str, str]):
+        def items(self) -> Any:
+            time.sleep(0.3)
+            return super().items()
+
+    error = once(server.port, mail(headers=SlowHeaders()), call_timeout=0.2)
+    assert isinstance(error, ProviderError)
+    assert (error.code, error.permanent) == ("timeout", False)
+    assert server.received() == []

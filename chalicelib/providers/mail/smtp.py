@@ -76,8 +76,9 @@ class SmtpProvider:
         """See `MailProvider.send`. It is accepted when at least one `to` recipient was: a copy to
         the accountant alone is no message to the customer. The others are in
         `refused_recipients`."""
-        people, content = envelope(mail), compose(mail)
+        # First: composing ten megabytes takes time too, and a call must not outlast its bound.
         deadline = Deadline(self._settings.call_timeout)
+        people, content = envelope(mail), compose(mail)
         try:
             opened = self._open_on_kept(people, len(content), deadline)
             if opened is None:
