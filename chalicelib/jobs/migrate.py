@@ -1,6 +1,7 @@
 """Upgrades the schema. A Lambda, so that a database in a private network can be upgraded.
 
 Not a job: it has no schedule and no run. Payload: `{}` or `{"branches": ["ledger"]}`.
+Code that is older than the schema raises (`schema_newer`) and changes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     from chalicelib.settings import settings
 
     branches = event.get("branches") or BRANCHES
-    if not set(branches) <= set(BRANCHES):
+    if not (isinstance(branches, list | tuple) and all(name in BRANCHES for name in branches)):
         raise BadRequest(f"Branches inconnues ; il y a : {', '.join(BRANCHES)}.")
     engine = engine_from(settings(), "migrate")
     try:

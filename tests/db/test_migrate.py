@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from chalicelib.db.engine import make_engine, transaction
-from chalicelib.db.migrate import BRANCHES, REQUIRED_LEDGER, migrate
+from chalicelib.db.migrate import BRANCHES, FOLDER, REQUIRED_LEDGER, migrate, shipped
+from chalicelib.errors import PonctuelError
 from tests.database import Server
 from tests.harness import TODAY, Deployment
 from tests.reliability.scenarios import SCENARIOS, verdict
@@ -39,6 +41,12 @@ def empty(database_server: Server) -> Iterator[str]:
 
 def engine_on(url: str) -> Engine:
     return make_engine(url, application="migrate")
+
+
+def as_role(url: str, role: str) -> str:
+    """The same database, entered by another role, whose password is `x`."""
+    entered = make_url(url).set(username=role, password="x")
+    return entered.render_as_string(hide_password=False)
 
 
 def relations(engine: Engine) -> set[str]:
@@ -108,6 +116,76 @@ def test_the_domain_may_be_views_on_tables_of_somebody_else(deployment: Deployme
     deployment.tick()
     assert not verdict(deployment, scenario.expected)
     assert deployment.last_run()["counts"]["quotes_expired"] == 1
+
+
+def test_migrating_leaves_the_views_of_the_owner_alone_and_creates_what_is_missing(
+    empty: str,
+) -> None:
+    engine = engine_on(empty)
+    with transaction(engine) as connection:
+        connection.exec_driver_sql("CREATE SCHEMA ponctuel")
+        for relation in ("businesses", "customers", "invoices", "quotes"):
+            connection.exec_driver_sql(f"CREATE VIEW ponctuel.{relation} AS SELECT 1 AS theirs")
+    assert len(migrate(engine)) == len(BRANCHES)
+    assert migrate(engine) == migrate(engine)
+    with transaction(engine) as connection:
+        kinds = dict(
+            connection.exec_driver_sql(
+                "SELECT relname, relkind FROM pg_class "
+                "WHERE relnamespace = 'ponctuel'::regnamespace AND relkind IN ('r', 'v')"
+            ).all()
+        )
+        assert connection.exec_driver_sql("SELECT * FROM ponctuel.invoices").keys() == ["theirs"]
+    assert [kinds[relation] for relation in DOMAIN] == ["v", "r", "r", "v", "v", "v", "r"]
+    engine.dispose()
+
+
+def test_code_that_is_older_than_the_schema_changes_nothing_and_says_so(
+    deployment: Deployment,
+) -> None:
+    deployment.execute(
+        "UPDATE ponctuel.schema_versions SET version_num = 'domain_9999' "
+        "WHERE version_num LIKE 'domain%'"
+    )
+    engine = engine_on(deployment.database.url)
+    with pytest.raises(PonctuelError, match=r"plus récente que ce code \(domain_9999\)") as refused:
+        migrate(engine)
+    assert refused.value.code == "schema_newer"
+    engine.dispose()
+
+
+def test_a_role_that_may_not_create_is_told_what_to_grant(
+    database_server: Server, empty: str
+) -> None:
+    role = f"poor_{uuid.uuid4().hex[:12]}"
+    database_server.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+    engine = engine_on(as_role(empty, role))
+    owner = engine_on(empty)
+    try:
+        with pytest.raises(PonctuelError) as refused:
+            migrate(engine)
+        statements = str(refused.value).partition(" : ")[2]
+        assert statements.startswith("CREATE SCHEMA ponctuel; GRANT USAGE, CREATE")
+        with transaction(owner) as connection:
+            connection.exec_driver_sql("CREATE SCHEMA ponctuel")
+        with pytest.raises(PonctuelError, match=r": GRANT USAGE, CREATE ON SCHEMA ponctuel TO"):
+            migrate(engine)
+        with transaction(owner) as connection:
+            connection.exec_driver_sql(statements.removeprefix("CREATE SCHEMA ponctuel; "))
+        assert len(migrate(engine)) == len(BRANCHES)
+    finally:
+        engine.dispose()
+        with transaction(owner) as connection:
+            connection.exec_driver_sql(f"DROP OWNED BY {role}")
+        owner.dispose()
+        database_server.execute(f"DROP ROLE {role}")
+
+
+def test_the_file_of_a_migration_bears_the_name_of_its_revision() -> None:
+    for branch in BRANCHES:
+        files = sorted((FOLDER / branch).glob("[0-9]*.py"))
+        stated = [re.findall(r'^revision = "(\w+)"', f.read_text("utf-8"), re.M) for f in files]
+        assert stated == [[revision] for revision in shipped(branch)]
 
 
 def test_a_newer_schema_serves_the_code_before_it(deployment: Deployment) -> None:

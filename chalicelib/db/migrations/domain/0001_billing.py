@@ -1,19 +1,23 @@
 """Businesses, customers, invoices and quotes, for those who keep them in Ponctuel's own tables.
 
-Whoever has them elsewhere does not run this branch, and creates views of the same names
-and columns.
+Whoever has some of them elsewhere creates views of the same names and columns first: only what is
+not there is created (docs/bring-your-own-tables.md).
 """
 
 from __future__ import annotations
 
 from alembic import op
 
+from chalicelib.db.migrations.views import stands_in
+
 revision = "domain_0001"
 down_revision = None
 branch_labels = ("domain",)
 depends_on = None
 
-BUSINESSES = """
+# Relation → its table, with its indexes.
+TABLES = {
+    "businesses": """
 CREATE TABLE ponctuel.businesses (
   id             text PRIMARY KEY,
   name           text NOT NULL,
@@ -28,6 +32,8 @@ CREATE TABLE ponctuel.businesses (
   iban           text,
   active         boolean NOT NULL DEFAULT true
 );
+""",
+    "billing_settings": """
 CREATE TABLE ponctuel.billing_settings (
   business_id             text PRIMARY KEY,
   followups_enabled       boolean NOT NULL DEFAULT false,
@@ -42,6 +48,8 @@ CREATE TABLE ponctuel.billing_settings (
   max_payment_age_hours   integer,                       -- older than that: no relance; null: off
   late_penalty_rate       numeric(5,2)                   -- the business's own terms, % a year
 );
+""",
+    "followup_levels": """
 CREATE TABLE ponctuel.followup_levels (
   business_id  text NOT NULL,
   policy       text NOT NULL DEFAULT 'standard',
@@ -54,6 +62,8 @@ CREATE TABLE ponctuel.followup_levels (
   attach_pdf   boolean NOT NULL DEFAULT false,
   PRIMARY KEY (business_id, policy, document, level)
 );
+""",
+    "customers": """
 CREATE TABLE ponctuel.customers (
   business_id           text NOT NULL,
   id                    text NOT NULL,
@@ -66,6 +76,8 @@ CREATE TABLE ponctuel.customers (
   insolvency            boolean NOT NULL DEFAULT false,  -- sauvegarde, redressement, liquidation
   PRIMARY KEY (business_id, id)
 );
+""",
+    "invoices": """
 CREATE TABLE ponctuel.invoices (
   business_id     text NOT NULL,
   id              text NOT NULL,
@@ -91,6 +103,8 @@ CREATE TABLE ponctuel.invoices (
 CREATE UNIQUE INDEX invoices_by_number ON ponctuel.invoices (business_id, number);
 CREATE INDEX invoices_chased ON ponctuel.invoices (business_id, customer_id)
   WHERE status IN ('sent','partial','overdue') AND auto_enabled AND balance > 0;
+""",
+    "quotes": """
 CREATE TABLE ponctuel.quotes (
   business_id   text NOT NULL,
   id            text NOT NULL,
@@ -111,7 +125,8 @@ CREATE TABLE ponctuel.quotes (
 );
 CREATE UNIQUE INDEX quotes_by_number ON ponctuel.quotes (business_id, number);
 CREATE INDEX quotes_chased ON ponctuel.quotes (business_id, customer_id) WHERE status = 'sent';
-
+""",
+    "followup_decisions": """
 -- What the owner decided about a level that did not go out.
 CREATE TABLE ponctuel.followup_decisions (
   business_id  text NOT NULL,
@@ -125,7 +140,8 @@ CREATE TABLE ponctuel.followup_decisions (
   reason       text NOT NULL DEFAULT '',
   PRIMARY KEY (business_id, document, document_id, cycle, level)
 );
-"""
+""",
+}
 
 # A payment that bounces re-opens the invoice: its relances start over, under new keys.
 REOPENING = """
@@ -147,8 +163,11 @@ CREATE TRIGGER invoices_reopened BEFORE UPDATE OF status, balance ON ponctuel.in
 
 
 def upgrade() -> None:
-    for block in (BUSINESSES, REOPENING):
-        op.execute(block)
+    for relation, definition in TABLES.items():
+        if not stands_in(relation):
+            op.execute(definition)
+    if not stands_in("invoices"):
+        op.execute(REOPENING)
 
 
 def downgrade() -> None:
