@@ -35,7 +35,6 @@ JOB = Job(
             name="expire_quotes",
             items=queries.QUOTES_EXPIRED,
             effect=Change(write=queries.EXPIRE_QUOTES, counted_as="quotes_expired"),
-            prepare=calendar.prepare,
         ),
         Step(
             name="plan_relances",
@@ -43,10 +42,10 @@ JOB = Job(
             effect=Plan(
                 select=queries.RELANCES, left_out=queries.LEFT_OUT, reasons=conditions.REASONS
             ),
-            prepare=calendar.prepare,
             batch=5000,  # one statement, whatever its size: fewer and larger is faster
         ),
     ),
+    prepare=calendar.prepare,
     memory_mb=768,
     timeout_s=300,
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from chalicelib.runner import lease, ledger
+from chalicelib.runner import lease, ledger, progress
 from chalicelib.runner.job import Job, Run, Step
 from chalicelib.runner.lease import State
 from chalicelib.runner.schedule import Schedule
@@ -20,8 +21,8 @@ DEATHS = 2
 
 _UNFINISHED = text("""
 SELECT r.status, r.step, r.position, r.attempt, r.batch_limit, r.now_at, r.operator,
-       EXISTS (SELECT 1 FROM ponctuel.run_items i WHERE i.run_id = r.id AND i.step = r.step
-                  AND i.position = r.position + 1) AS in_a_batch
+       (SELECT count(*) FROM ponctuel.run_items i WHERE i.run_id = r.id AND i.step = r.step
+           AND i.position > r.position) AS items_left
   FROM ponctuel.runs r WHERE r.id = :id
 """)
 
@@ -52,86 +53,91 @@ class Idle:
     why: str
 
 
+@dataclass(frozen=True)
+class Acquired:
+    """What was found for a job in a zone, and the other zones in which it has an unfinished run:
+    somebody changed the job's zone."""
+
+    found: Run | Idle
+    elsewhere: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Taker:
+    """Who takes the lease, through which door (`hop`: as a continuation), and for how long."""
+
+    holder: str
+    door: str = "schedule"
+    duration: timedelta = lease.LEASE
+
+    @property
+    def hop(self) -> bool:
+        return self.door == "continuation"
+
+
 def acquire(
-    connection: Connection,
-    job: Job,
-    zone: str,
-    schedule: Schedule,
-    *,
-    holder: str,
-    door: str = "schedule",
-    hop: bool = False,
-) -> Run | Idle:
+    connection: Connection, job: Job, zone: str, schedule: Schedule, taker: Taker
+) -> Acquired:
     """Takes the lease on what is due, in the caller's transaction, which must then be committed.
-    While the
-       job is paused only a run that an operator asked for goes on.
+    While the job is paused only a run that an operator asked for goes on. Raises `SchemaOutdated`.
     """
     state = lease.look(connection, job.name, zone)
-    if state is None or state.busy:
+    if state is None:
+        return Acquired(Idle("busy"))
+    return Acquired(_take(connection, job, zone, schedule, state, taker), state["elsewhere"])
+
+
+def _take(
+    connection: Connection, job: Job, zone: str, schedule: Schedule, state: State, taker: Taker
+) -> Run | Idle:
+    if state.busy:
         return Idle("busy")
     if state["run_id"] is not None:
         if state.waiting_to_retry:
             return Idle("retry_later")
-        return _adopt(connection, job, zone, schedule, state, holder, hop)
+        return _adopt(connection, job, zone, schedule, state, taker)
     if state.paused:
         return Idle("paused")
-    return _start(connection, job, zone, schedule, state, holder, door)
+    return _start(connection, job, zone, schedule, state, taker)
 
 
 def _start(
-    connection: Connection,
-    job: Job,
-    zone: str,
-    schedule: Schedule,
-    state: State,
-    holder: str,
-    door: str,
+    connection: Connection, job: Job, zone: str, schedule: Schedule, state: State, taker: Taker
 ) -> Run | Idle:
     clock: datetime = state["clock"]
     due = schedule.due(state["covered_through"], clock + EARLY)
     if due is None:
         return Idle("nothing_due")
     now = max(clock, due.last)
-    slots = {"slot_from": due.first, "slot_to": due.last, "now_at": now}
     if job.late_after is not None and clock - due.last > job.late_after:
-        run_id = ledger.open_run(
+        ledger.open_run(
             connection,
             job=job.name,
             zone=zone,
-            door=door,
+            door=taker.door,
             status="skipped",
-            **slots,
+            slot_from=due.first,
+            slot_to=due.last,
+            now_at=now,
             error_code="too_late",
             error="Trop tard pour être utile : ce créneau n'est pas rejoué.",
         )
-        fence = lease.take(connection, job.name, zone, run_id, holder)
-        lease.cover(connection, job.name, zone, run_id, fence, due.last)
+        lease.skip(connection, job.name, zone, due.last)
         return Idle("too_late")
-    run_id = ledger.open_run(
-        connection, job=job.name, zone=zone, door=door, status="running", **slots
-    )
-    fence = lease.take(connection, job.name, zone, run_id, holder)
-    return Run(
-        id=run_id,
-        job=job.name,
-        zone=zone,
-        door=door,
+    return progress.begin(
+        connection,
+        job.name,
+        zone,
+        door=taker.door,
+        holder=taker.holder,
         now=now,
-        slot_from=due.first,
-        slot_to=due.last,
-        attempt=1,
-        fence=fence,
+        slots=(due.first, due.last),
+        duration=taker.duration,
     )
 
 
 def _adopt(
-    connection: Connection,
-    job: Job,
-    zone: str,
-    schedule: Schedule,
-    state: State,
-    holder: str,
-    hop: bool,
+    connection: Connection, job: Job, zone: str, schedule: Schedule, state: State, taker: Taker
 ) -> Run | Idle:
     """Goes on with an unfinished run: queued, continued, or left by a process that died.
 
@@ -142,13 +148,13 @@ def _adopt(
     if state.paused and not left["operator"]:
         return Idle("paused")
     died = left["status"] == "running"
-    attempt, limit = int(left["attempt"]), left["batch_limit"]
-    step = _step(job, left["step"]) if left["in_a_batch"] else None
-    often = died and attempt >= DEATHS
-    skip = False
-    if often and step is not None:
-        attempt, limit, skip = _narrow(attempt, limit, step)
-    if skip:
+    too_often = died and left["attempt"] >= DEATHS
+    step = _step(job, left["step"]) if left["items_left"] else None
+    after = _After(int(left["attempt"]) + died, left["batch_limit"])
+    if too_often and step is not None:
+        size = min(left["batch_limit"] or step.batch, left["items_left"])
+        after = _narrowed(after, size)
+    if after.set_aside:
         _set_aside(connection, job, run_id, left["step"], left["position"] + 1)
     slots = None
     now: datetime = state["clock"]
@@ -156,19 +162,38 @@ def _adopt(
         due = schedule.due(state["covered_through"], now + EARLY)
         if due is not None:
             now, slots = max(now, due.last), (due.first, due.last)
-    fence = lease.take(connection, job.name, zone, run_id, holder)
+    fence = lease.take(connection, job.name, zone, run_id, taker.holder, taker.duration)
     run = ledger.resume(
         connection,
         run_id,
         now=now,
-        attempt=attempt + 1 if died and not skip else max(attempt, 1),
-        batch_limit=limit,
+        attempt=max(after.attempt, 1),
+        batch_limit=after.batch_limit,
         slots=slots,
-        hop=hop,
-        failed=often and step is None,
+        hop=taker.hop,
+        failed=too_often and step is None,
     )
     run.fence = fence
     return run
+
+
+@dataclass(frozen=True)
+class _After:
+    """How a run is taken up: at which attempt, in what batches, and without the next item."""
+
+    attempt: int
+    batch_limit: int | None
+    set_aside: bool = False
+
+
+def _narrowed(after: _After, size: int) -> _After:
+    """After too many deaths in a batch of that size: half of it; an item that was alone is set
+    aside. The count starts again when the batch comes down to one item, so that an item is only
+    blamed for what it did alone."""
+    if size == 1:
+        return _After(1, None, set_aside=True)
+    smaller = size // 2
+    return _After(1 if smaller == 1 else after.attempt, smaller)
 
 
 def _set_aside(connection: Connection, job: Job, run_id: UUID, step: str, position: int) -> None:
@@ -177,19 +202,6 @@ def _set_aside(connection: Connection, job: Job, run_id: UUID, step: str, positi
     connection.execute(_QUARANTINE, where)
     connection.execute(_QUARANTINE_ERROR, where)
     connection.execute(_SKIP_POSITION, {"id": run_id})
-
-
-def _narrow(attempt: int, limit: int | None, step: Step) -> tuple[int, int | None, bool]:
-    """After too many deaths at one position: (attempt, batch limit, whether the item is skipped).
-
-    The count starts again when the batch comes down to one item, so that an item is only blamed
-    for what it did alone.
-    """
-    size = limit or step.batch
-    if size > 1:
-        smaller = size // 2
-        return (0 if smaller == 1 else attempt), smaller, False
-    return 0, None, True
 
 
 def _step(job: Job, name: str | None) -> Step | None:

@@ -15,9 +15,10 @@ from chalicelib import logs
 from chalicelib.db.engine import transaction
 from chalicelib.db.sqlstate import sqlstate
 from chalicelib.errors import PonctuelError
-from chalicelib.runner import lease, ledger
+from chalicelib.runner import progress
 from chalicelib.runner.bench import DELIVERY_STEP, Work
 from chalicelib.runner.job import Run
+from chalicelib.runner.progress import Closed
 
 ATTEMPTS = 3
 FIRST_RETRY_S = 30.0
@@ -26,14 +27,14 @@ SCHEMA_WAIT = timedelta(minutes=5)
 NEWS_AFTER = timedelta(hours=26)
 SEVERITY = {"succeeded": 0, "partial": 1, "failed": 2}
 
-_MESSAGES = text("""
-SELECT business_id, state, count(*) AS n FROM ponctuel.messages
- WHERE run_id = :run_id GROUP BY business_id, state ORDER BY business_id, state
-""")
-
-_ERRORS = text("""
-SELECT business_id, count(*) AS n, min(error) AS error FROM ponctuel.run_errors
- WHERE run_id = :run_id GROUP BY business_id ORDER BY business_id
+# Messages by state, and the items that failed, per business.
+_TOTALS = text("""
+SELECT business_id, state, count(*) AS n, NULL AS error FROM ponctuel.messages
+ WHERE run_id = :run_id GROUP BY business_id, state
+UNION ALL
+SELECT business_id, NULL, count(*), min(error) FROM ponctuel.run_errors
+ WHERE run_id = :run_id GROUP BY business_id
+ ORDER BY business_id, state
 """)
 
 _PREVIOUS = text("""
@@ -69,6 +70,14 @@ def counted(states: Mapping[str, int]) -> Mapping[str, int]:
 
 
 @dataclass(frozen=True)
+class Ending:
+    """The status in which an invocation left a run, and what is known once it is closed."""
+
+    status: str
+    closed: Closed | None = None
+
+
+@dataclass(frozen=True)
 class Totals:
     counts: Mapping[str, int]
     results: Sequence[Mapping[str, Any]]
@@ -88,15 +97,16 @@ def totals(connection: Connection, run: Run) -> Totals:
     sent: Counter[str] = Counter()
     failed: Counter[str] = Counter()
     errors: dict[str, str] = {}
-    for business, state, n in connection.execute(_MESSAGES, {"run_id": run.id}):
+    for business, state, n, error in connection.execute(_TOTALS, {"run_id": run.id}):
+        if state is None:
+            failed[business] += n
+            errors.setdefault(business, error)  # this row comes last
+            continue
         counts[COUNTED_AS[state]] += n
         sent[business] += n if COUNTED_AS[state] == "sent" else 0
         if COUNTED_AS[state] == "refused":
             failed[business] += n
-            errors.setdefault(business, "Message refusé par le fournisseur.")
-    for business, n, error in connection.execute(_ERRORS, {"run_id": run.id}):
-        failed[business] += n
-        errors.setdefault(business, error)
+            errors[business] = "Message refusé par le fournisseur."
     results = [
         {
             "id": business,
@@ -119,7 +129,7 @@ def is_news(connection: Connection, run: Run, status: str) -> bool:
     return SEVERITY[status] > SEVERITY.get(previous or "succeeded", 0)
 
 
-def failed_attempt(work: Work, run: Run, error: Exception) -> str:
+def failed_attempt(work: Work, run: Run, error: Exception) -> Ending:
     """One attempt ended in an error: three of them close the run as *failed*."""
     run.failures += 1
     code, message = described(error)
@@ -137,26 +147,24 @@ def failed_attempt(work: Work, run: Run, error: Exception) -> str:
     jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
     wait = timedelta(seconds=FIRST_RETRY_S * 2 ** (run.failures - 1) * jitter)
     with transaction(work.engine) as connection:
-        ledger.release(connection, run, code, message)
-        lease.release(connection, run.job, run.zone, run.id, run.fence, wait)
-    return "continued"
+        progress.release(connection, run, wait, code, message)
+    return Ending("continued")
 
 
-def postponed(work: Work, run: Run, error: PonctuelError) -> str:
+def postponed(work: Work, run: Run, error: PonctuelError) -> Ending:
     """The schema is not (yet) what this code needs: nobody's fault in the run, so no attempt is
     counted. The operator is told once."""
     logs.error("run_postponed", job=run.job, run_id=str(run.id), code=error.code, error=error)
     with transaction(work.engine) as connection:
         if work.bench.alert:
             work.bench.alert(connection, work.job, run, "continued", str(error))
-        ledger.release(connection, run, error.code, str(error))
-        lease.release(connection, run.job, run.zone, run.id, run.fence, SCHEMA_WAIT)
-    return "continued"
+        progress.release(connection, run, SCHEMA_WAIT, error.code, str(error))
+    return Ending("continued")
 
 
 def review(work: Work, connection: Connection, run: Run) -> None:
     """Looks at what was planned, once, before any of it may be claimed."""
-    if run.step != DELIVERY_STEP and work.bench.review is not None:
+    if run.step not in (None, DELIVERY_STEP) and work.bench.review is not None:
         held = work.bench.review(connection, run)
         run.counts = dict(Counter(run.counts) + Counter(held_for_approval=held))
 
@@ -171,7 +179,7 @@ def described(error: Exception) -> tuple[str, str]:
     )
 
 
-def close(work: Work, run: Run, error_code: str | None = None, error: str | None = None) -> str:
+def close(work: Work, run: Run, error_code: str | None = None, error: str | None = None) -> Ending:
     """Closes the run, covers its slots and opens the one that was asked for meanwhile."""
     with transaction(work.engine) as connection:
         review(work, connection, run)
@@ -180,23 +188,34 @@ def close(work: Work, run: Run, error_code: str | None = None, error: str | None
         status = "failed" if error_code else "partial" if found.failed else "succeeded"
         if work.bench.alert and status != "succeeded" and is_news(connection, run, status):
             work.bench.alert(connection, work.job, run, status, error or found.sentence or "")
-        found_nothing = status == "succeeded" and not run.counts
-        if work.job.quiet and found_nothing and run.door == "schedule":
-            ledger.forget(connection, run)
-        else:
-            ledger.close(
-                connection,
-                run,
-                status,
-                results=found.results,
-                error_code=error_code,
-                error=error or found.sentence,
-            )
-        through = max(run.now, run.slot_to or run.now)
-        lease.cover(connection, run.job, run.zone, run.id, run.fence, through)
+        error = error or found.sentence
+        closed = end(connection, work, run, status, found.results, error_code, error)
+    return told(run, status, closed)
+
+
+def end(
+    connection: Connection,
+    work: Work,
+    run: Run,
+    status: str,
+    results: Sequence[Mapping[str, Any]] = (),
+    error_code: str | None = None,
+    error: str | None = None,
+) -> Closed:
+    """The row of a run that has ended; none for a tick of a quiet job that found nothing."""
+    found_nothing = status == "succeeded" and not run.counts
+    if work.job.quiet and found_nothing and run.door == "schedule":
+        return progress.forget(connection, run)
+    return progress.close(
+        connection, run, status, results=results, error_code=error_code, error=error
+    )
+
+
+def told(run: Run, status: str, closed: Closed) -> Ending:
+    """Logs how a run ended, once that is committed."""
     logs.info("run_finished", job=run.job, run_id=str(run.id), status=status, counts=run.counts)
     logs.metric("runs_finished", 1, job=run.job, status=status)
     for counted in ("sent", "refused", "uncertain", "failed"):
         if run.counts.get(counted):
             logs.metric("run_items", run.counts[counted], job=run.job, outcome=counted)
-    return status
+    return Ending(status, closed)

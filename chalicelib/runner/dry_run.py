@@ -23,10 +23,11 @@ def preview(engine: Engine, job: Job, run: Run) -> dict[str, Any]:
     with snapshot(engine) as connection:
         if run.as_of is None:
             run.now = max(run.now, connection.execute(text("SELECT ponctuel.clock()")).scalar_one())
+        prepared = prepare(job, run, connection)
+        report["left_out"] += [vars(error) for error in prepared.errors]
         for step in job.steps:
-            prepared = prepare(run, connection, step)
-            batch = Batch(_DUE.replace("{items}", step.items), prepared.parameters)
-            report["left_out"] += [vars(error) for error in prepared.errors]
+            parameters = {**prepared.parameters, "step": step.name}
+            batch = Batch(_DUE.replace("{items}", step.items), parameters)
             found = step.effect.preview(run, connection, batch)
             report["changes"] += found.changes
             report["messages"] += found.messages

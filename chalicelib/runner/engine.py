@@ -1,6 +1,6 @@
 """A run, from its lease to its end: steps in order, batches, isolation, deadline, closing.
 
-Every transaction of a run writes its cursor with its work and checks the fence (`lease.keep`). An
+Every transaction of a run writes its cursor with its work and checks the fence (`progress`). An
 error narrows the batch down to the item at fault, which is recorded and passed over; a death is
 narrowed the same way by whoever adopts the run (`acquire`).
 """
@@ -12,50 +12,37 @@ import time
 from collections import Counter
 from datetime import timedelta
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from chalicelib import logs
 from chalicelib.db.engine import transaction
 from chalicelib.db.sqlstate import sqlstate
 from chalicelib.errors import DatabaseUnavailable, LeaseLost, SchemaOutdated
-from chalicelib.runner import closing, lease, ledger
+from chalicelib.runner import closing, lease, ledger, progress, worklist
 from chalicelib.runner.bench import DELIVERY_STEP, Work
-from chalicelib.runner.job import Batch, ItemError, Outcome, Prepared, Run, Step
+from chalicelib.runner.closing import Ending
+from chalicelib.runner.job import Batch, ItemError, Job, Outcome, Prepared, Run, Step
+from chalicelib.runner.worklist import Worklist
 
 RECONNECTS = 5
 # lock_not_available: somebody keeps a row of this batch locked; the others have not to wait for it.
 LOCKED = "55P03"
 
-# Numbers a step's due items so that businesses alternate.
-_ENTER = """
-WITH due AS ({items}),
-numbered AS (
-  SELECT d.business_id, d.item,
-         row_number() OVER (PARTITION BY d.business_id ORDER BY d.item) AS nth
-    FROM due d
-   WHERE NOT EXISTS (SELECT 1 FROM ponctuel.quarantine q
-                      WHERE q.job = :job AND q.step = :step AND q.business_id = d.business_id
-                        AND q.item = d.item AND q.released_at IS NULL)
-), inserted AS (
-  INSERT INTO ponctuel.run_items (run_id, step, position, business_id, item)
-  SELECT :run_id, :step, row_number() OVER (ORDER BY nth, business_id), business_id, item
-    FROM numbered
-  RETURNING 1
-) SELECT count(*) FROM inserted
-"""
 
-BATCH_CTE = """SELECT business_id, item FROM ponctuel.run_items
- WHERE run_id = :run_id AND step = :step AND position > :after AND position <= :upto"""
-
-
-def execute(work: Work, run: Run) -> str:
-    """Runs to the end, or to the deadline. Returns the status it left: succeeded, partial, failed
-    or continued. Raises `LeaseLost` (somebody else goes on) and `DatabaseUnavailable`."""
+def execute(work: Work, run: Run) -> Ending:
+    """Runs to the end, or to the deadline. Raises `LeaseLost` (somebody else goes on) and
+    `DatabaseUnavailable`."""
     logs.info("run_started", job=run.job, run_id=str(run.id), zone=run.zone, door=run.door)
     if run.failures >= closing.ATTEMPTS:
         return closing.close(work, run, "process_killed", "Le traitement s'interrompt toujours.")
     try:
-        finished = _steps(work, run) and _deliver(work, run)
+        if run.step is None and work.job.steps:
+            entered = _enter(work, run)
+            if isinstance(entered, Ending):
+                return entered
+        else:
+            entered = _enter_again(work, run)
+        finished = _steps(work, run, entered) and _deliver(work, run)
     except LeaseLost:
         raise
     except SchemaOutdated as error:
@@ -64,134 +51,120 @@ def execute(work: Work, run: Run) -> str:
         return closing.failed_attempt(work, run, error)
     if not finished:
         with transaction(work.engine) as connection:
-            ledger.release(connection, run)
-            lease.release(connection, run.job, run.zone, run.id, run.fence, timedelta(0))
+            progress.release(connection, run, timedelta(0))
         logs.info("run_continued", job=run.job, run_id=str(run.id), step=run.step)
-        return "continued"
+        return Ending("continued")
     return closing.close(work, run)
 
 
-def _steps(work: Work, run: Run) -> bool:
-    names = [step.name for step in work.job.steps]
-    if run.step == DELIVERY_STEP:
-        return True
-    start = names.index(run.step) if run.step in names else 0
-    return all(_step(work, run, step) for step in work.job.steps[start:])
-
-
-def _step(work: Work, run: Run, step: Step) -> bool:
-    total = _items(work, run, step)
-    # After a death the batch stays narrow up to the item at fault: widening would bring the next.
-    widest = run.batch_limit or step.batch
-    retries = 0
-    while run.position < total:
-        if work.deadline.near():
-            return False
-        size = min(run.batch_limit or step.batch, total - run.position)
-        try:
-            _batch(work, run, step, size)
-            run.batch_limit = min(size * 2, widest)
-            retries = 0
-        except (LeaseLost, SchemaOutdated):
-            raise
-        except DatabaseUnavailable as error:
-            if error.__cause__ is not None and sqlstate(error.__cause__) == LOCKED:
-                _narrow(work, run, step, size, error)
-            else:
-                retries = _reconnect(work, run, retries)
-        except Exception as error:  # noqa: BLE001 - per-item isolation
-            _narrow(work, run, step, size, error)
-    return True
-
-
-def _narrow(work: Work, run: Run, step: Step, size: int, error: Exception) -> None:
-    """After an error: half the batch, down to the item at fault, which is passed over."""
-    if size > 1:
-        run.batch_limit = size // 2
-    else:
-        _pass_over(work, run, step, error)
-
-
-def _items(work: Work, run: Run, step: Step) -> int:
-    """Enters a step, unless the run is already in it; returns how many items it has."""
-    with transaction(work.engine) as connection:
-        prepared = prepare(run, connection, step)
-        if run.step == step.name:
-            return int(
-                connection.execute(
-                    text(
-                        "SELECT count(*) FROM ponctuel.run_items "
-                        "WHERE run_id = :run_id AND step = :step"
-                    ),
-                    {"run_id": run.id, "step": step.name},
-                ).scalar_one()
-            )
-        statement = text(_ENTER.replace("{items}", step.items))
-        total = int(connection.execute(statement, prepared.parameters).scalar_one())
-        run.step, run.position, run.batch_limit = step.name, 0, None
-        ledger.record_errors(connection, run, list(prepared.errors))
-        _save(connection, run)
-        return total
-
-
-def prepare(run: Run, connection: Connection, step: Step) -> Prepared:
-    """What the SQL of a step may use: `:now`, `:zone`, `:force`, `:run_id`, `:job`, `:step`, and
-    what the step prepares itself."""
+def prepare(job: Job, run: Run, connection: Connection) -> Prepared:
+    """What the SQL of a job's steps may use: `:now`, `:zone`, `:force`, `:run_id`, `:job`, and what
+    the job prepares itself."""
     common = {
         "now": run.now,
         "zone": run.zone,
         "force": run.force,
         "run_id": run.id,
         "job": run.job,
-        "step": step.name,
     }
-    own = step.prepare(run, connection) if step.prepare else Prepared({})
+    own = job.prepare(run, connection) if job.prepare else Prepared({})
     return Prepared(common | dict(own.parameters), own.errors)
 
 
-def _batch(work: Work, run: Run, step: Step, size: int) -> None:
-    position, counts = run.position, dict(run.counts)
+def _enter(work: Work, run: Run) -> Worklist | Ending:
+    """Numbers what is due. When nothing is, the run ends in the same transaction."""
+    with transaction(work.engine) as connection:
+        prepared = prepare(work.job, run, connection)
+        entered = worklist.enter(connection, run, work.job.steps, prepared.parameters)
+        if entered.steps or prepared.errors:
+            ledger.record_errors(connection, run, list(prepared.errors))
+            progress.save(connection, run)
+            return entered
+        closed = closing.end(connection, work, run, "succeeded")
+    return closing.told(run, "succeeded", closed)
+
+
+def _enter_again(work: Work, run: Run) -> Worklist:
+    """The worklist of a run that another process has begun."""
+    if run.step in (None, DELIVERY_STEP):
+        return Worklist([], {})
+    with transaction(work.engine) as connection:
+        prepared = prepare(work.job, run, connection)
+        return worklist.read(connection, run, work.job.steps, prepared.parameters)
+
+
+def _steps(work: Work, run: Run, entered: Worklist) -> bool:
+    """Works through the steps. False: the deadline came first."""
+    # After a death the batch stays narrow up to the item at fault: widening would bring the next.
+    adopted, narrow = run.step, run.batch_limit
+    retries = 0
+    while (current := entered.current(run)) is not None:
+        if work.deadline.near():
+            return False
+        step, total = current
+        widest = narrow if narrow and step.name == adopted else step.batch
+        size = min(run.batch_limit or step.batch, total - run.position)
+        try:
+            _batch(work, run, entered, step, size)
+            retries = 0
+            if run.step == step.name:
+                run.batch_limit = min(size * 2, widest)
+        except (LeaseLost, SchemaOutdated):
+            raise
+        except DatabaseUnavailable as error:
+            if error.__cause__ is not None and sqlstate(error.__cause__) == LOCKED:
+                _narrow(work, run, entered, step, size, error)
+            else:
+                retries = _reconnect(work, run, retries)
+        except Exception as error:  # noqa: BLE001 - per-item isolation
+            _narrow(work, run, entered, step, size, error)
+    return True
+
+
+def _batch(work: Work, run: Run, entered: Worklist, step: Step, size: int) -> None:
+    before = (run.step, run.position, run.batch_limit, dict(run.counts))
+    bounds = {"step": step.name, "after": run.position, "upto": run.position + size}
     run.position += size
-    bounds = {"after": position, "upto": run.position}
+    entered.settle(run)
     try:
         with transaction(work.engine) as connection:
-            prepared = prepare(run, connection, step)
-            batch = Batch(BATCH_CTE, dict(prepared.parameters) | bounds)
-            _record(connection, run, step.effect.apply(run, connection, batch))
-            _save(connection, run)
+            batch = Batch(worklist.BATCH_CTE, {**entered.parameters, **bounds})
+            _record(connection, run, step, step.effect.apply(run, connection, batch))
+            progress.save(connection, run)
     except BaseException:
         # Nothing is known to be committed: the cursor in memory goes back with the transaction.
-        run.position, run.counts = position, counts
+        run.step, run.position, run.batch_limit, run.counts = before
         raise
 
 
-def _record(connection: Connection, run: Run, outcome: Outcome) -> None:
-    run.counts = dict(Counter(run.counts) + Counter(outcome.counts))
-    ledger.record_errors(connection, run, list(outcome.errors))
+def _narrow(
+    work: Work, run: Run, entered: Worklist, step: Step, size: int, error: Exception
+) -> None:
+    """After an error: half the batch, down to the item at fault, which is passed over."""
+    if size > 1:
+        run.batch_limit = size // 2
+    else:
+        _pass_over(work, run, entered, step, error)
 
 
-def _save(connection: Connection, run: Run, duration: timedelta = lease.LEASE) -> None:
-    ledger.save(connection, run)
-    lease.keep(connection, run.job, run.zone, run.id, run.fence, duration)
-
-
-def _pass_over(work: Work, run: Run, step: Step, error: Exception) -> None:
+def _pass_over(work: Work, run: Run, entered: Worklist, step: Step, error: Exception) -> None:
     """Records the one item of a batch that failed, and moves behind it."""
     code, message = closing.described(error)
     logs.warning(
         "item_failed", job=run.job, run_id=str(run.id), step=step.name, code=code, error=error
     )
     with transaction(work.engine) as connection:
-        item = connection.execute(
-            text(
-                "SELECT business_id, item FROM ponctuel.run_items "
-                "WHERE run_id = :run_id AND step = :step AND position = :position"
-            ),
-            {"run_id": run.id, "step": step.name, "position": run.position + 1},
-        ).one()
-        _record(connection, run, Outcome(errors=[ItemError(item[0], item[1], code, message)]))
         run.position += 1
-        _save(connection, run)
+        business, item = worklist.item_at(connection, run.id, step.name, run.position)
+        failed = ItemError(business, item, code, message)
+        _record(connection, run, step, Outcome(errors=[failed]))
+        entered.settle(run)
+        progress.save(connection, run)
+
+
+def _record(connection: Connection, run: Run, step: Step, outcome: Outcome) -> None:
+    run.counts = dict(Counter(run.counts) + Counter(outcome.counts))
+    ledger.record_errors(connection, run, list(outcome.errors), step=step.name)
 
 
 def _reconnect(work: Work, run: Run, retries: int) -> int:
@@ -216,12 +189,11 @@ def _deliver(work: Work, run: Run) -> bool:
     """Sends what the run planned, for as long as a caller would wait; the rest stays pending."""
     if work.job.delivers == "nothing" or work.bench.delivery is None:
         return True
-    with transaction(work.engine) as connection:
-        closing.review(work, connection, run)
-        run.step, run.position, run.batch_limit = DELIVERY_STEP, 0, None
-        # Delivering commits to the outbox alone: the lease lasts as long as the process can.
-        longest = timedelta(seconds=max(0.0, work.deadline.remaining()))
-        _save(connection, run, max(lease.LEASE, longest))
+    if work.job.steps:
+        with transaction(work.engine) as connection:
+            closing.review(work, connection, run)
+            run.step, run.position, run.batch_limit = DELIVERY_STEP, 0, None
+            progress.save(connection, run, lease.lasting(work.deadline))
     sent = work.bench.delivery(run, work.deadline)
     if work.job.delivers == "all":
         run.counts = dict(Counter(run.counts) + Counter(sent))

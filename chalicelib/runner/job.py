@@ -97,8 +97,8 @@ class Effect(Protocol):
 
 @dataclass(frozen=True)
 class Prepared:
-    """Parameters for a step's SQL that only Python can compute (calendars), and the businesses for
-    which they could not be computed."""
+    """Parameters for the SQL of a job's steps that only Python can compute (calendars), and the
+    businesses for which they could not be computed."""
 
     parameters: Mapping[str, Any]
     errors: Sequence[ItemError] = ()
@@ -108,13 +108,12 @@ class Prepared:
 class Step:
     """`items` is SQL that yields `(business_id, item)`, both text, for everything that is due at
     `:now` (`<=`, never `=`), in the zone `:zone`. An item is what fails, or is quarantined, alone.
-    `prepare` adds parameters to that SQL and to the effect's."""
+    """
 
     name: str
     items: str
     effect: Effect
     batch: int = 500
-    prepare: Callable[[Run, Connection], Prepared] | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class Job:
     business). `late_after`: a missed slot older than that is closed "trop tard", not run; None when
     a late run is always useful. `summary` is the French sentence of success. `delivers`: which
     messages a run sends, its own or all that are due. `quiet`: a tick that found nothing to do
-    leaves no row."""
+    leaves no row. `prepare` adds parameters to the SQL of all steps."""
 
     name: str
     title: str
@@ -131,6 +130,7 @@ class Job:
     zone: str
     summary: str
     steps: tuple[Step, ...] = ()
+    prepare: Callable[[Run, Connection], Prepared] | None = None
     late_after: timedelta | None = None
     delivers: Literal["own", "all", "nothing"] = "own"
     quiet: bool = False

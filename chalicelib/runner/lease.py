@@ -1,8 +1,8 @@
 """The state row of a job and zone: who works, until when, what is unfinished.
 
 A lease is a row, not an advisory lock, so that it survives poolers and dies by the clock. Its fence
-grows with each lease; every transaction of a run ends with `keep`, which checks it and locks the
-row until the commit, so whoever lost the lease can commit nothing more.
+grows with each lease; every transaction of a run checks it last and locks the row until the commit
+(`progress`), so whoever lost the lease can commit nothing more.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from chalicelib.errors import LeaseLost, SchemaOutdated
+from chalicelib.runner.deadline import Deadline
 
 # Longer than the longest statement; should a transaction outlive it, the fence still decides.
 LEASE = timedelta(seconds=120)
 
 _LOOK = text("""
 SELECT s.*, ponctuel.clock() AS clock,
+       ARRAY(SELECT o.zone FROM ponctuel.job_state o
+              WHERE o.job = s.job AND o.zone <> s.zone AND o.run_id IS NOT NULL) AS elsewhere,
        (SELECT max(version_num) FROM ponctuel.schema_versions
          WHERE version_num LIKE 'ledger%') AS schema_version
   FROM ponctuel.job_state s WHERE s.job = :job AND s.zone = :zone
@@ -30,8 +33,11 @@ SELECT s.*, ponctuel.clock() AS clock,
 _LOOK_WAITING = text(_LOOK.text.replace("SKIP LOCKED", ""))
 
 _INSTALL = text("""
-INSERT INTO ponctuel.job_state (job, zone, covered_through)
-VALUES (:job, :zone, ponctuel.clock()) ON CONFLICT DO NOTHING
+INSERT INTO ponctuel.job_state (job, zone, covered_through, paused_at, paused_by, pause_reason)
+SELECT :job, :zone, ponctuel.clock(), o.paused_at, o.paused_by, o.pause_reason
+  FROM (VALUES (1)) one LEFT JOIN LATERAL (
+    SELECT * FROM ponctuel.job_state WHERE job = :job AND paused_at IS NOT NULL LIMIT 1) o ON true
+ON CONFLICT DO NOTHING
 """)
 
 _TAKE = text("""
@@ -48,24 +54,15 @@ UPDATE ponctuel.job_state SET lease_until = ponctuel.clock() + :lease
 RETURNING 1
 """)
 
-_RELEASE = text("""
-UPDATE ponctuel.job_state
-   SET lease_holder = NULL, lease_until = NULL, retry_at = ponctuel.clock() + :wait
- WHERE job = :job AND zone = :zone AND fence = :fence AND run_id = :run_id
-RETURNING 1
-""")
-
-_COVER = text("""
-UPDATE ponctuel.job_state
-   SET covered_through = greatest(covered_through, :through), lease_holder = NULL,
-       lease_until = NULL, retry_at = NULL, run_id = rerun_id, rerun_id = NULL
- WHERE job = :job AND zone = :zone AND fence = :fence AND run_id = :run_id
-RETURNING run_id
+_SKIP = text("""
+UPDATE ponctuel.job_state SET covered_through = greatest(covered_through, :through)
+ WHERE job = :job AND zone = :zone
 """)
 
 
 class State(dict[str, Any]):
-    """A row of `job_state`, with the database's `clock`."""
+    """A row of `job_state`, with the database's `clock`, and `elsewhere`: the other zones in which
+    the job has an unfinished run."""
 
     @property
     def busy(self) -> bool:
@@ -81,8 +78,9 @@ class State(dict[str, Any]):
 
 
 def look(connection: Connection, job: str, zone: str, *, wait: bool = False) -> State | None:
-    """The state row, locked for this transaction; installed when it is new. None: somebody else is
-    committing on it right now (never with `wait`). Raises `SchemaOutdated`."""
+    """The state row, locked for this transaction; installed when it is new, paused if the job is
+    paused in another zone. None: somebody else is committing on it right now (never with `wait`).
+    Raises `SchemaOutdated`."""
     where = {"job": job, "zone": zone}
     query = _LOOK_WAITING if wait else _LOOK
     row = connection.execute(query, where).mappings().first()
@@ -93,13 +91,12 @@ def look(connection: Connection, job: str, zone: str, *, wait: bool = False) -> 
     return None if row is None else State(_checked(row))
 
 
-def take(connection: Connection, job: str, zone: str, run_id: UUID, holder: str) -> int:
+def take(
+    connection: Connection, job: str, zone: str, run_id: UUID, holder: str, duration: timedelta
+) -> int:
     """Takes the lease for a run and returns its fence. The state row must be locked by `look`."""
-    return int(
-        connection.execute(
-            _TAKE, {"job": job, "zone": zone, "run_id": run_id, "holder": holder, "lease": LEASE}
-        ).scalar_one()
-    )
+    values = {"job": job, "zone": zone, "run_id": run_id, "holder": holder, "lease": duration}
+    return int(connection.execute(_TAKE, values).scalar_one())
 
 
 def keep(
@@ -111,36 +108,19 @@ def keep(
     duration: timedelta = LEASE,
 ) -> None:
     """Renews the lease, or raises `LeaseLost`: nothing of this transaction may be committed."""
-    _held(connection.execute(_KEEP, _of(job, zone, run_id, fence) | {"lease": duration}).scalar())
-
-
-def release(
-    connection: Connection, job: str, zone: str, run_id: UUID, fence: int, wait: timedelta
-) -> None:
-    """Gives the lease back with the run unfinished: any tick adopts it once `wait` has passed."""
-    _held(connection.execute(_RELEASE, _of(job, zone, run_id, fence) | {"wait": wait}).scalar())
-
-
-def cover(
-    connection: Connection, job: str, zone: str, run_id: UUID, fence: int, through: datetime
-) -> UUID | None:
-    """Closes the run: its slots are covered. Returns the run that was asked for meanwhile."""
-    row = connection.execute(
-        _COVER, _of(job, zone, run_id, fence) | {"through": through}
-    ).one_or_none()
-    _held(row)
-    assert row is not None
-    following: UUID | None = row[0]
-    return following
-
-
-def _of(job: str, zone: str, run_id: UUID, fence: int) -> dict[str, Any]:
-    return {"job": job, "zone": zone, "run_id": run_id, "fence": fence}
-
-
-def _held(row: object) -> None:
-    if row is None:
+    where = {"job": job, "zone": zone, "run_id": run_id, "fence": fence}
+    if connection.execute(_KEEP, where | {"lease": duration}).scalar() is None:
         raise LeaseLost("Un autre processus a repris cette exécution ; celui-ci s'arrête.")
+
+
+def skip(connection: Connection, job: str, zone: str, through: datetime) -> None:
+    """Covers slots that are not run. The state row must be locked by `look`, and nobody's."""
+    connection.execute(_SKIP, {"job": job, "zone": zone, "through": through})
+
+
+def lasting(deadline: Deadline) -> timedelta:
+    """A lease for as long as the process can live: who delivers commits to the outbox alone."""
+    return max(LEASE, timedelta(seconds=max(0.0, deadline.remaining())))
 
 
 def _checked(row: Mapping[Any, Any]) -> Mapping[Any, Any]:

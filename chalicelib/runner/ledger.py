@@ -1,4 +1,5 @@
-"""The rows of `runs`: opening, progress, closing, reading."""
+"""The rows of `runs`: asked for, taken up, read. What the holder of a lease writes is in
+`progress`."""
 
 from __future__ import annotations
 
@@ -17,13 +18,11 @@ FINISHED = ("succeeded", "partial", "failed", "skipped")
 _OPEN = text("""
 INSERT INTO ponctuel.runs (id, job, zone, door, requested_by, reason, slot_from, slot_to, now_at,
                            as_of, dry_run, force, operator, status, created_at, started_at,
-                           finished_at, heartbeat_at, attempt, error_code, error)
+                           finished_at, error_code, error)
 VALUES (:id, :job, :zone, :door, :requested_by, :reason, :slot_from, :slot_to, :now_at,
         :as_of, :dry_run, :force, :operator, :status, ponctuel.clock(),
-        CASE WHEN :status <> 'queued' THEN ponctuel.clock() END,
         CASE WHEN :status = 'skipped' THEN ponctuel.clock() END,
-        CASE WHEN :status = 'running' THEN ponctuel.clock() END,
-        CASE WHEN :status = 'running' THEN 1 ELSE 0 END, :error_code, :error)
+        CASE WHEN :status = 'skipped' THEN ponctuel.clock() END, :error_code, :error)
 """)
 
 _RESUME = text("""
@@ -37,27 +36,11 @@ UPDATE ponctuel.runs
 RETURNING *
 """)
 
-_SAVE = text("""
-UPDATE ponctuel.runs
-   SET step = :step, position = :position, attempt = 1, batch_limit = :batch_limit,
-       counts = CAST(:counts AS jsonb), heartbeat_at = ponctuel.clock()
- WHERE id = :id
-""")
-
-_RELEASE = text("""
-UPDATE ponctuel.runs
-   SET status = 'continued', attempt = 0, batch_limit = NULL, failures = :failures,
-       error_code = :error_code,
-       error = :error, heartbeat_at = ponctuel.clock()
- WHERE id = :id
-""")
-
-_CLOSE = text("""
+_CLOSE_REHEARSAL = text("""
 UPDATE ponctuel.runs
    SET status = :status, finished_at = ponctuel.clock(), heartbeat_at = ponctuel.clock(),
-       counts = CAST(:counts AS jsonb), results = CAST(:results AS jsonb),
-       report = CAST(:report AS jsonb), failures = :failures, error_code = :error_code,
-       error = :error
+       counts = CAST(:counts AS jsonb), report = CAST(:report AS jsonb),
+       error_code = :error_code, error = :error
  WHERE id = :id
 """)
 
@@ -94,7 +77,7 @@ SELECT id, number, job, zone, door, requested_by, reason, slot_from, slot_to, no
 def open_run(
     connection: Connection, *, job: str, zone: str, door: str, status: str, **fields: Any
 ) -> UUID:
-    """Inserts a run (`queued`, `running` or `skipped`) and returns its id."""
+    """Inserts a run (`queued` or `skipped`) and returns its id."""
     run_id: UUID = fields.pop("id", None) or uuid4()
     values = dict.fromkeys(("requested_by", "reason"), "") | dict.fromkeys(
         ("slot_from", "slot_to", "now_at", "as_of", "error_code", "error")
@@ -162,66 +145,39 @@ def as_run(row: Mapping[Any, Any]) -> Run:
     return Run(now=row["now_at"], **{name: row[name] for name in names})
 
 
-def save(connection: Connection, run: Run) -> None:
-    """Writes the cursor; the next batch's first attempt starts with this commit."""
-    connection.execute(
-        _SAVE,
-        {
-            "id": run.id,
-            "step": run.step,
-            "position": run.position,
-            "batch_limit": run.batch_limit,
-            "counts": json.dumps(run.counts),
-        },
-    )
-
-
-def release(
-    connection: Connection, run: Run, error_code: str | None = None, error: str | None = None
-) -> None:
-    connection.execute(
-        _RELEASE, {"id": run.id, "failures": run.failures, "error_code": error_code, "error": error}
-    )
-
-
-def close(
+def close_rehearsal(
     connection: Connection,
     run: Run,
     status: str,
     *,
-    results: object = (),
     report: object = None,
     error_code: str | None = None,
     error: str | None = None,
 ) -> None:
+    """Ends a dry run, which has no lease."""
     connection.execute(
-        _CLOSE,
+        _CLOSE_REHEARSAL,
         {
             "id": run.id,
             "status": status,
             "counts": json.dumps(run.counts),
-            "results": json.dumps(list(results) if isinstance(results, tuple | list) else []),
             "report": None if report is None else json.dumps(report),
-            "failures": run.failures,
             "error_code": error_code,
             "error": error,
         },
     )
-    connection.execute(text("DELETE FROM ponctuel.run_items WHERE run_id = :id"), {"id": run.id})
 
 
-def forget(connection: Connection, run: Run) -> None:
-    """Deletes the row of a run that found nothing to do."""
-    connection.execute(text("DELETE FROM ponctuel.runs WHERE id = :id"), {"id": run.id})
-
-
-def record_errors(connection: Connection, run: Run, errors: list[ItemError]) -> None:
+def record_errors(
+    connection: Connection, run: Run, errors: list[ItemError], step: str | None = None
+) -> None:
+    """One row per item that failed, once. `step`: that of the run, unless it is given."""
     if errors:
         connection.execute(
             _ERRORS,
             {
                 "run_id": run.id,
-                "step": run.step or "",
+                "step": step or run.step or "",
                 "errors": json.dumps([vars(error) for error in errors]),
             },
         )

@@ -24,14 +24,15 @@ _WIDEN = text("""
 UPDATE ponctuel.runs SET force = force OR :force, operator = operator OR :operator
  WHERE id = :id AND status = 'queued'
 """)
+# In every zone, those no longer in use included: a zone that comes later takes its pause from them.
 _PAUSE = text("""
 UPDATE ponctuel.job_state
    SET paused_at = coalesce(paused_at, ponctuel.clock()), paused_by = :by, pause_reason = :reason
- WHERE job = :job AND zone = :zone
+ WHERE job = :job
 """)
 _RESUME = text("""
 UPDATE ponctuel.job_state SET paused_at = NULL, paused_by = NULL, pause_reason = NULL
- WHERE job = :job AND zone = :zone
+ WHERE job = :job
 """)
 
 
@@ -132,8 +133,7 @@ def _on_states(engine: Engine, job: Job, zones: list[str], **values: str) -> Non
     with transaction(engine) as connection:
         for zone in zones:
             lease.look(connection, job.name, zone, wait=True)
-            where = {"job": job.name, "zone": zone}
-            connection.execute(_PAUSE if values else _RESUME, where | values)
+        connection.execute(_PAUSE if values else _RESUME, {"job": job.name} | values)
 
 
 def run_or_raise(engine: Engine, run_id: UUID) -> dict[str, object]:

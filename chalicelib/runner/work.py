@@ -11,13 +11,15 @@ from sqlalchemy import text
 from chalicelib import logs
 from chalicelib.db.engine import transaction
 from chalicelib.errors import DatabaseUnavailable, LeaseLost, SettingsError
-from chalicelib.runner import dry_run, ledger
-from chalicelib.runner.acquire import Idle, acquire
+from chalicelib.runner import dry_run, lease, ledger
+from chalicelib.runner.acquire import EARLY, Idle, Taker, acquire
 from chalicelib.runner.bench import Bench, Work
-from chalicelib.runner.closing import described
+from chalicelib.runner.closing import Ending, described
 from chalicelib.runner.deadline import Deadline
 from chalicelib.runner.engine import execute
 from chalicelib.runner.job import BUSINESS_ZONE, Job, Run
+from chalicelib.runner.progress import Closed
+from chalicelib.runner.schedule import Schedule
 
 # Invocations that wake each other in a row; after them the ticks go on alone.
 MAX_HOPS = 8
@@ -55,13 +57,21 @@ def work(
     """Takes up everything due for the job, in all of its zones or in `only` one. Raises
     `DatabaseUnavailable` and `SchemaOutdated` when the ledger itself cannot be written."""
     results: list[Result] = []
-    for zone in [only] if only else zones(job, bench):
+    left = [only] if only else zones(job, bench)
+    seen = set(left)
+    while left:
+        zone = left.pop(0)
         try:
-            results += _zone(job, zone, bench, deadline, door)
+            found, elsewhere = _zone(job, zone, bench, deadline, door)
         except SettingsError as error:
             # One business's unusable zone must not stop the others.
             logs.error("zone_unusable", job=job.name, error=error)
             results.append(Result(zone, "unusable_zone"))
+            continue
+        results += found
+        if only is None:
+            left += sorted(elsewhere - seen)
+            seen |= elsewhere
     ended = {result.status for result in results if result.run_id is not None}
     if "continued" not in ended and (ended or door != "continuation") and deadline.near():
         # Whatever is left. A continuation that came to nothing wakes nobody: its time is too short.
@@ -69,40 +79,47 @@ def work(
     return results
 
 
-def _zone(job: Job, zone: str, bench: Bench, deadline: Deadline, door: str) -> list[Result]:
+def _zone(
+    job: Job, zone: str, bench: Bench, deadline: Deadline, door: str
+) -> tuple[list[Result], set[str]]:
+    """What was done in a zone, and the other zones in which a run of the job is unfinished."""
     schedule = job.schedule_in(zone, bench.settings)
     per_business = job.zone_on(bench.settings) == BUSINESS_ZONE
+    # A job without steps only delivers.
+    duration = lease.LEASE if job.steps else lease.lasting(deadline)
+    taker = Taker(bench.holder, door, duration)
     results: list[Result] = []
+    elsewhere: set[str] = set()
     while not deadline.near():
         with transaction(bench.engine) as connection:
-            run = acquire(
-                connection,
-                job,
-                zone,
-                schedule,
-                holder=bench.holder,
-                door=door,
-                hop=door == "continuation",
-            )
+            acquired = acquire(connection, job, zone, schedule, taker)
+        elsewhere |= set(acquired.elsewhere)
+        run = acquired.found
         if isinstance(run, Idle):
-            return results or [Result(zone, run.why)]
+            return results or [Result(zone, run.why)], elsewhere
         run.businesses_in = zone if per_business else None
-        status = _execute(job, run, bench, deadline)
-        results.append(Result(zone, status, run.id))
-        if status == "continued" and not run.failures and run.hops < MAX_HOPS:
+        ending = _execute(job, run, bench, deadline)
+        results.append(Result(zone, ending.status, run.id))
+        if ending.status == "continued" and not run.failures and run.hops < MAX_HOPS:
             bench.trigger.wake(job.name, "continuation", run.id)
-        if status in ("continued", "lost"):
+        if ending.closed is None or not _more(ending.closed, schedule):
             break
-    return results
+    return results, elsewhere
 
 
-def _execute(job: Job, run: Run, bench: Bench, deadline: Deadline) -> str:
+def _more(closed: Closed, schedule: Schedule) -> bool:
+    """Whether something is due right after a run: another run that was asked for, or a slot."""
+    due = schedule.due(closed.covered_through, closed.clock + EARLY)
+    return closed.following is not None or due is not None
+
+
+def _execute(job: Job, run: Run, bench: Bench, deadline: Deadline) -> Ending:
     with logs.bind(job=job.name, run_id=str(run.id)):
         try:
             return execute(Work(job, bench, deadline), run)
         except LeaseLost:
             logs.warning("lease_lost")
-            return "lost"
+            return Ending("lost")
 
 
 # A dry run whose process died is taken again once that process must be dead.
@@ -137,9 +154,9 @@ def rehearse(job: Job, run_id: UUID, bench: Bench) -> str:
         logs.error("dry_run_failed", job=job.name, run_id=str(run_id), error=error)
         code, message = described(error)
         with transaction(bench.engine) as connection:
-            ledger.close(connection, run, "failed", error_code=code, error=message)
+            ledger.close_rehearsal(connection, run, "failed", error_code=code, error=message)
         return "failed"
     run.counts = {name: len(rows) for name, rows in report.items()}
     with transaction(bench.engine) as connection:
-        ledger.close(connection, run, "succeeded", report=report)
+        ledger.close_rehearsal(connection, run, "succeeded", report=report)
     return "succeeded"

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from chalicelib.db.engine import make_engine
 from chalicelib.errors import BadRequest, DatabaseUnavailable, LeaseLost, SchemaOutdated
-from chalicelib.runner import acquire, lease, request
+from chalicelib.runner import acquire, lease, progress, request
 from chalicelib.runner.deadline import Deadline
 from chalicelib.runner.job import Run
 from chalicelib.runner.work import rehearse, work
@@ -193,8 +193,8 @@ def test_a_run_in_progress_is_left_alone_and_adopted_once_its_lease_is_over(
             probe,
             "Europe/Paris",
             probe.schedule_in("Europe/Paris", stand.bench().settings),
-            holder="dead",
-        )
+            acquire.Taker("dead"),
+        ).found
         assert isinstance(run, Run)
     assert [r.status for r in stand.work(job())] == ["busy"]
     stand.advance(lease.LEASE + timedelta(seconds=1))
@@ -363,10 +363,10 @@ def test_an_older_lease_cannot_cover_slots(stand: Stand) -> None:
             probe,
             "Europe/Paris",
             probe.schedule_in("Europe/Paris", stand.bench().settings),
-            holder="a",
-        )
+            acquire.Taker("a"),
+        ).found
     assert isinstance(run, Run)
     stand.advance(lease.LEASE + timedelta(seconds=1))
     stand.work(job())
     with pytest.raises(LeaseLost), stand.engine.begin() as connection:
-        lease.cover(connection, "probe", "Europe/Paris", run.id, run.fence, NOW + 9 * HOUR)
+        progress.close(connection, run, "succeeded")
