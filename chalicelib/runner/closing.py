@@ -183,7 +183,8 @@ def close(work: Work, run: Run, error_code: str | None = None, error: str | None
     """Closes the run, covers its slots and opens the one that was asked for meanwhile."""
     with transaction(work.engine) as connection:
         review(work, connection, run)
-        found = totals(connection, run)
+        # A run that never had a worklist has no messages and no items of its own.
+        found = totals(connection, run) if run.step else Totals({}, (), 0)
         run.counts = {**run.counts, **found.counts}
         status = "failed" if error_code else "partial" if found.failed else "succeeded"
         if work.bench.alert and status != "succeeded" and is_news(connection, run, status):
