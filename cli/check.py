@@ -1,127 +1,94 @@
-"""What `check` looks at: settings, database, schema, clock, e-mail, documents, go-live."""
+"""`check`: settings, database, schema, tables or views, e-mail, documents. It writes nothing."""
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict
+from typing import Any
 
-from sqlalchemy import Connection, text
+from rich.console import Console
+from sqlalchemy import Engine
 
 from chalicelib import jobs
-from chalicelib.db.migrate import BRANCHES, FOLDER, revisions
+from chalicelib.db.engine import STATEMENT_TIMEOUT_MS, snapshot
+from chalicelib.domain.billing.relations import RELATIONS
 from chalicelib.errors import PonctuelError
 from chalicelib.settings import Settings, settings
 from chalicelib.settings_check import problems
+from cli import check_schema, output
+from cli.arguments import command, positive
+from cli.check_finding import Finding, Reader
+from cli.check_rows import rows
+from cli.check_selection import selections
+from cli.check_structure import structure
 from cli.reachability import mail, storage
 from cli.source import database
 
-# The relations of the domain, for those who keep them elsewhere and made views.
-RELATIONS = (
-    "businesses",
-    "billing_settings",
-    "followup_levels",
-    "customers",
-    "invoices",
-    "quotes",
-    "followup_decisions",
-)
 NO_MAIL = "MAIL_URL n'est pas renseigné : rien ne part"
-_MISSING = text("""
-SELECT name FROM unnest(CAST(:names AS text[])) AS name
- WHERE to_regclass('ponctuel.' || name) IS NULL
-""")
-_CLOCK = text("""
-SELECT btrim(prosrc) = 'SELECT pg_catalog.statement_timestamp()' FROM pg_proc
- WHERE oid = 'ponctuel.clock()'::regprocedure
-""")
-_LIVE = text("""
-SELECT EXISTS (SELECT 1 FROM ponctuel.go_lives WHERE business_id = '*'),
-       (SELECT count(DISTINCT business_id) FROM ponctuel.go_lives WHERE business_id <> '*')
-""")
+# What a statement of a run is given.
+SECONDS = STATEMENT_TIMEOUT_MS // 1000
 
 
-@dataclass(frozen=True)
-class Finding:
-    """`problem`: something will not work. `note`: it works, and you should know how."""
+def register(subparsers: Any) -> None:
+    parser = command(
+        subparsers, "check", "vérifie réglages, base, tables ou vues, e-mail et documents", _run
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDES",
+        type=positive,
+        default=SECONDS,
+        help=f"temps laissé à chaque lecture ({SECONDS}, comme à une exécution)",
+    )
 
-    topic: str
-    verdict: Literal["ok", "note", "problem"]
-    text: str
 
-
-def findings() -> list[Finding]:
-    """Everything that can be looked at; what cannot be is a problem, and the rest goes on."""
+def findings(seconds: float = SECONDS) -> list[Finding]:
+    """Everything that can be looked at; what cannot be is a problem, and the rest goes on. Each
+    statement on the domain's relations is given so many `seconds`."""
     wrong = [
         Finding("réglages", "problem", problem) for problem in problems(settings(), jobs.NAMES)
     ]
     found = wrong or [Finding("réglages", "ok", "tous lisibles")]
-    for look in (_database, _mail, _storage):
+    for topic, look in (
+        ("base", lambda current: _database(current, seconds)),
+        ("e-mail", _mail),
+        ("documents", _storage),
+    ):
         try:
-            found += look(settings())
+            for finding in look(settings()):
+                found.append(finding)
         except PonctuelError as error:
             # A setting that cannot be read is already listed.
             if str(error) not in {finding.text for finding in found}:
-                found.append(Finding(_TOPICS[look], "problem", str(error)))
+                found.append(Finding(topic, "problem", str(error)))
     return found
 
 
-def _database(current: Settings) -> Iterator[Finding]:
+def _database(current: Settings, seconds: float) -> Iterator[Finding]:
     with database("cli-check") as source:
-        with source.transaction() as connection:
+        with snapshot(source.engine) as connection:
             version = connection.exec_driver_sql("SHOW server_version").scalar_one()
         yield Finding("base", "ok", f"PostgreSQL {version}")
-        with source.transaction() as connection:
-            yield from _schema(connection)
-            yield _clock(connection, current)
-            yield _live(connection, current)
+        yield from _relations(source.engine, seconds)
+        with snapshot(source.engine) as connection:
+            yield check_schema.clock(connection, current)
+            yield check_schema.live(connection, current)
 
 
-def _schema(connection: Connection) -> Iterator[Finding]:
-    present = revisions(connection)
-    for branch in BRANCHES:
-        newest = max(f"{branch}_{file.name[:4]}" for file in (FOLDER / branch).glob("0*.py"))
-        have = max((r for r in present if r.startswith(branch)), default=None)
-        if have is None and branch == "domain":
-            yield _own_relations(connection)
-        elif have is None or have < newest:
-            yield Finding("schéma", "problem", f"{have} au lieu de {newest} : `./ponctuel migrate`")
-        else:
-            yield Finding("schéma", "ok", have)
-
-
-def _own_relations(connection: Connection) -> Finding:
-    missing = list(connection.execute(_MISSING, {"names": list(RELATIONS)}).scalars())
-    if missing:
-        names = ", ".join(f"ponctuel.{name}" for name in missing)
-        return Finding("schéma", "problem", f"il manque les vues {names}, ou la branche domain")
-    return Finding("schéma", "note", "les factures et devis sont dans vos propres vues")
-
-
-def _clock(connection: Connection, current: Settings) -> Finding:
-    if connection.execute(_CLOCK).scalar_one():
-        return Finding("horloge", "ok", "celle du serveur")
-    if current.is_local:
-        return Finding("horloge", "note", "celle du bac à sable, qui se règle")
-    return Finding(
-        "horloge",
-        "problem",
-        "ponctuel.clock() a été remplacée : rétablissez la fonction de la migration",
-    )
-
-
-def _live(connection: Connection, current: Settings) -> Finding:
-    stage, businesses = connection.execute(_LIVE).one()
-    if not stage:
-        allowed = current.allow_list
-        count = len(allowed.addresses) + len(allowed.domains)
-        return Finding(
-            "mise en service",
-            "note",
-            f"l'étape {current.stage} n'est pas en service : seules les {count} entrées de "
-            "ALLOW_LIST reçoivent (`./ponctuel go-live`)",
-        )
-    return Finding("mise en service", "ok", f"étape en service, {businesses} entreprise(s)")
+def _relations(engine: Engine, seconds: float) -> Iterator[Finding]:
+    """The schema, the relations, their rows, and last the jobs' own SQL: each only where what it
+    stands on is sound."""
+    reader = Reader(engine, seconds)
+    found = structure(reader, RELATIONS)
+    yield from found.findings
+    if not found.entered:
+        return
+    with snapshot(engine) as connection:
+        yield from check_schema.versions(connection)
+    yield from rows(reader, found.sound)
+    if len(found.sound) == len(RELATIONS):
+        yield from selections(reader)
 
 
 def _mail(current: Settings) -> Iterator[Finding]:
@@ -138,4 +105,26 @@ def _storage(current: Settings) -> Iterator[Finding]:
         yield Finding("documents", "ok", storage(current.storage_url))
 
 
-_TOPICS = {_database: "base", _mail: "e-mail", _storage: "documents"}
+def _run(arguments: Namespace) -> int:
+    found = findings(arguments.timeout)
+    output.answer(arguments, [asdict(finding) for finding in found], _show)
+    return 1 if any(finding.verdict == "problem" for finding in found) else 0
+
+
+def _show(screen: Console, data: list[dict[str, Any]]) -> None:
+    signs = {"ok": ("✓", "green"), "note": ("•", "yellow"), "problem": ("✗", "red")}
+    for finding in data:
+        sign, colour = signs[finding["verdict"]]
+        output.line(screen, f"{sign} {finding['topic']} : {finding['text']}", colour)
+        for line in finding["sql"].splitlines():
+            output.line(screen, f"      {line}")
+    count = sum(finding["verdict"] == "problem" for finding in data)
+    output.line(screen, _conclusion(count, data))
+
+
+def _conclusion(count: int, data: list[dict[str, Any]]) -> str:
+    if count:
+        return output.plural(count, "problème", "problèmes")
+    if any(finding["text"] == NO_MAIL for finding in data):
+        return "Aucun problème, mais aucun message ne peut partir : renseignez MAIL_URL."
+    return "Tout est en ordre."

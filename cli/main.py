@@ -27,6 +27,7 @@ COMMANDS = (
     "cli.quarantine",
     "cli.import_file",
     "cli.maintenance",
+    "cli.check",
     "cli.secrets",
 )
 

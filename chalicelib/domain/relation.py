@@ -22,13 +22,15 @@ ACCEPTED: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Column:
-    """`nullable`: a row without a value is as it should be. `values`: the only codes that mean
+    """`nullable`: a row without a value is as it should be; `wanted`: but not
+    all of them, or nothing would be sent. `values`: the only codes that mean
     something. `default`: the SQL of a view whose owner has nothing of the kind; None: has to come
     from the owner's data, unless it is nullable. `read`: False for what no job looks at."""
 
     name: str
     type: str = "text"
     nullable: bool = False
+    wanted: bool = False
     values: tuple[str, ...] = ()
     default: str | None = None
     read: bool = True

@@ -1,0 +1,126 @@
+"""The rows of the domain's relations: missing and double keys, unknown codes, unknown zones.
+
+A table of ours has constraints; somebody's view has whatever its tables hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from sqlalchemy import Connection, text
+
+from chalicelib.domain.billing.calendar import zone
+from chalicelib.domain.relation import Column, Relation
+from cli import output
+from cli.check_finding import Finding, Reader
+
+TOPIC = "données"
+EXAMPLES = 5
+# What may be shown of a code that is none of ours: it could be anything.
+_SHOWN = r"^[[:alnum:]_ .-]{1,30}$"
+
+_ZONES = text("""
+SELECT zone, count(*) FROM ponctuel.businesses WHERE active AND zone IS NOT NULL
+ GROUP BY zone ORDER BY zone
+""")
+
+
+def rows(reader: Reader, relations: Sequence[Relation]) -> list[Finding]:
+    """Looks at every row of these relations, whose structure is sound. Raises
+    `DatabaseUnavailable`."""
+    found: list[Finding] = []
+    for relation in relations:
+        found += reader.look(partial(_rows, relation), partial(_unreadable, relation))
+    return found
+
+
+def _unreadable(relation: Relation, code: str, why: str) -> Finding:
+    slow = code == "57014"
+    said = "n'a pas été lue en entier" if slow else "ne peut pas être lue"
+    return Finding(
+        TOPIC,
+        "note" if slow else "problem",
+        f"ponctuel.{relation.name} {said} : {why}",
+        f"SELECT * FROM ponctuel.{relation.name};",
+    )
+
+
+def _rows(relation: Relation, connection: Connection) -> Iterator[Finding]:
+    yield from _missing(connection, relation)
+    for key in filter(None, (relation.key, relation.unique)):
+        yield from _double(connection, relation, key)
+    for column in relation.columns:
+        if column.values:
+            yield from _codes(connection, relation, column)
+    if relation.name == "businesses":
+        yield from _zones(connection)
+
+
+def _missing(connection: Connection, relation: Relation) -> Iterator[Finding]:
+    needed = [column.name for column in relation.columns if column.read and not column.nullable]
+    counts = ", ".join(f"count(*) FILTER (WHERE {name} IS NULL) AS {name}" for name in needed)
+    row = connection.exec_driver_sql(f"SELECT {counts} FROM ponctuel.{relation.name}").one()
+    for name, count in zip(needed, row, strict=True):
+        if count:
+            yield Finding(
+                TOPIC,
+                "problem" if name in relation.key else "note",
+                f"ponctuel.{relation.name}.{name} est vide dans "
+                f"{output.plural(count, 'ligne', 'lignes')}",
+                f"SELECT * FROM ponctuel.{relation.name} WHERE {name} IS NULL;",
+            )
+
+
+def _double(connection: Connection, relation: Relation, key: Sequence[str]) -> Iterator[Finding]:
+    listed = ", ".join(key)
+    double = (
+        f"SELECT {listed}, count(*) FROM ponctuel.{relation.name}\n"
+        f" WHERE ({listed}) IS NOT NULL GROUP BY {listed} HAVING count(*) > 1"
+    )
+    count = connection.exec_driver_sql(f"SELECT count(*) FROM ({double}) d").scalar_one()
+    if count:
+        keys = output.plural(count, "clé", "clés")
+        yield Finding(
+            TOPIC,
+            "problem" if key == relation.key else "note",
+            f"ponctuel.{relation.name} : {keys} en double ({listed})",
+            f"{double};",
+        )
+
+
+def _codes(connection: Connection, relation: Relation, column: Column) -> Iterator[Finding]:
+    known = ", ".join(f"'{value}'" for value in column.values)
+    unknown = f"{column.name} NOT IN ({known})"
+    found = connection.execute(
+        text(
+            f"SELECT CASE WHEN {column.name} ~ :shown THEN {column.name} END AS code, count(*) "
+            f"FROM ponctuel.{relation.name} WHERE {unknown} GROUP BY 1 ORDER BY 2 DESC, 1"
+        ),
+        {"shown": _SHOWN},
+    ).all()
+    if found:
+        examples = ", ".join(f"« {row.code} »" for row in found[:EXAMPLES] if row.code)
+        yield Finding(
+            TOPIC,
+            "problem",
+            f"ponctuel.{relation.name}.{column.name} a un code inconnu dans "
+            f"{output.plural(sum(row[1] for row in found), 'ligne', 'lignes')}"
+            f"{f' ({examples})' if examples else ''} ; les codes sont "
+            f"{', '.join(column.values)}",
+            f"SELECT {column.name}, count(*) FROM ponctuel.{relation.name}\n WHERE {unknown} "
+            "GROUP BY 1;",
+        )
+
+
+def _zones(connection: Connection) -> Iterator[Finding]:
+    for name, count in connection.execute(_ZONES):
+        if zone(name) is None:
+            yield Finding(
+                TOPIC,
+                "problem",
+                f"« {name[:60]} » n'est pas un fuseau horaire IANA "
+                f"({output.plural(count, 'entreprise', 'entreprises')}) : Europe/Paris, "
+                "Indian/Reunion…",
+                "SELECT id, zone FROM ponctuel.businesses WHERE active;",
+            )

@@ -1,0 +1,81 @@
+"""The schema's version against this code's, the clock, and what is live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, text
+
+from chalicelib.db.migrate import BRANCHES, revisions, shipped, unknown
+from chalicelib.settings import Settings
+from cli.check_finding import Finding
+
+TOPIC = "schéma"
+
+_CLOCK = text("""
+SELECT btrim(prosrc) = 'SELECT pg_catalog.statement_timestamp()' FROM pg_proc
+ WHERE oid = 'ponctuel.clock()'::regprocedure
+""")
+_LIVE = text("""
+SELECT EXISTS (SELECT 1 FROM ponctuel.go_lives WHERE business_id = '*'),
+       (SELECT count(DISTINCT business_id) FROM ponctuel.go_lives WHERE business_id <> '*')
+""")
+
+
+def versions(connection: Connection) -> Iterator[Finding]:
+    """One finding per branch. Raises `SchemaOutdated` when the ledger was never installed."""
+    present = revisions(connection)
+    newer = unknown(present)
+    for branch in BRANCHES:
+        newest = shipped(branch)[-1]
+        have = next((name for name in present if name.startswith(f"{branch}_")), None)
+        if have in newer:
+            yield Finding(
+                TOPIC,
+                "note",
+                f"{have} est plus récent que ce code ({newest}), qui peut travailler avec : "
+                "déployez la version qui a migré la base, ou restez-en là après un retour arrière",
+            )
+        elif have == newest:
+            yield Finding(TOPIC, "ok", newest)
+        elif have is None and branch == "domain":
+            yield Finding(
+                TOPIC,
+                "note",
+                "la branche domain n'est pas installée : `./ponctuel migrate` crée les tables "
+                "que vous n'avez pas en vues",
+            )
+        else:
+            yield Finding(
+                TOPIC, "problem", f"{have} au lieu de {newest} : lancez `./ponctuel migrate`"
+            )
+
+
+def clock(connection: Connection, current: Settings) -> Finding:
+    """Whether the only clock is the server's own."""
+    if connection.execute(_CLOCK).scalar_one():
+        return Finding("horloge", "ok", "celle du serveur")
+    if current.is_local:
+        return Finding("horloge", "note", "celle du bac à sable, qui se règle")
+    return Finding(
+        "horloge",
+        "problem",
+        "ponctuel.clock() a été remplacée : rétablissez la fonction de la migration",
+        "CREATE OR REPLACE FUNCTION ponctuel.clock() RETURNS timestamptz LANGUAGE sql STABLE\n"
+        "AS 'SELECT pg_catalog.statement_timestamp()';",
+    )
+
+
+def live(connection: Connection, current: Settings) -> Finding:
+    """Who may be written to now."""
+    stage, businesses = connection.execute(_LIVE).one()
+    if not stage:
+        allowed = current.allow_list
+        count = len(allowed.addresses) + len(allowed.domains)
+        return Finding(
+            "mise en service",
+            "note",
+            f"l'étape {current.stage} n'est pas en service : seules les {count} entrées de "
+            "ALLOW_LIST reçoivent (`./ponctuel go-live`)",
+        )
+    return Finding("mise en service", "ok", f"étape en service, {businesses} entreprise(s)")
