@@ -56,16 +56,43 @@ class Parser(argparse.ArgumentParser):
 
 
 def command(
-    subparsers: Any, name: str, text: str, run: Run, *, json: bool = True, **options: Any
+    subparsers: Any,
+    name: str,
+    text: str,
+    run: Run,
+    *,
+    json: bool = True,
+    remote: bool = False,
+    **options: Any,
 ) -> argparse.ArgumentParser:
-    """Adds a command: `run(arguments)` returns the exit code."""
+    """Adds a command: `run(arguments)` returns the exit code. `remote`: it also works on a deployed
+    stage."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         name, help=text, description=text[0].upper() + text[1:] + ".", **options
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, takes_stage=remote)
     if json:
         parser.add_argument("--json", action="store_true", help="répond en JSON")
+    if remote:
+        add_stage(parser, default=argparse.SUPPRESS)
     return parser
+
+
+def add_stage(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
+    """`--stage` and `--url`, before or after the command. With SUPPRESS, what was given before the
+    command is not overwritten."""
+    parser.add_argument(
+        "--stage",
+        metavar="ÉTAPE",
+        default=default,
+        help="sur cette étape déployée, par HTTPS (sinon la base de DATABASE_URL)",
+    )
+    parser.add_argument(
+        "--url",
+        metavar="ADRESSE",
+        default=default,
+        help="adresse de l'API, si elle n'est pas connue",
+    )
 
 
 def group(subparsers: Any, name: str, text: str) -> Any:

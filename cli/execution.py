@@ -18,8 +18,8 @@ from chalicelib.runner.bench import Bench
 from chalicelib.runner.deadline import Deadline
 from chalicelib.runner.job import Job
 from chalicelib.runner.request import request
+from chalicelib.runner.run_detail import FIELDS, detail
 from chalicelib.runner.work import MAX_HOPS, work
-from cli.run_detail import detail
 
 # Between two looks at a run that another process does, or that waits before it is tried again.
 LOOK_AGAIN_S = 1.0
@@ -80,15 +80,21 @@ def _deadline(job: Job, stop: threading.Event) -> Deadline:
 def _row(bench: Bench, job: Job, zone: str, run_id: UUID) -> dict[str, Any]:
     with transaction(bench.engine) as connection:
         row = detail(connection, run_id)
-    if row is not None:
-        return row
-    # A quiet job's run leaves no row when there was nothing to do.
-    return {"id": run_id, "job": job.name, "zone": zone, "status": "succeeded"} | {
-        "number": None,
+    return nothing_to_do(run_id, job.name, zone) if row is None else row
+
+
+def nothing_to_do(run_id: object, job: str, zone: str) -> dict[str, Any]:
+    """What stands for the run of a quiet job, which leaves no row when there was nothing to do."""
+    return dict.fromkeys(FIELDS) | {
+        "id": run_id,
+        "job": job,
+        "zone": zone,
+        "status": "succeeded",
         "dry_run": False,
         "counts": {},
         "results": [],
+        "items": 0,
+        "report": None,
         "errors": [],
         "message_errors": [],
-        "error": None,
     }

@@ -15,8 +15,10 @@ from chalicelib.outbox.operator import HOLDS, STATES
 from cli import output
 from cli.arguments import add_business, add_document, add_reason, command, group
 from cli.message_words import code_in_words
-from cli.source import database, user
+from cli.source import database, opened, user
 
+# Of each: the oldest, which have waited longest.
+MOST = 200
 _ACTIONS: dict[DecisionName, str] = {
     "retry": "renvoie le niveau qui n'est pas parti, ou reprend des relances arrêtées",
     "skip": "passe ce niveau : le suivant part à sa distance habituelle",
@@ -31,7 +33,7 @@ _DONE = {
 
 def register(subparsers: Any) -> None:
     actions = group(subparsers, "followups", "les relances à traiter")
-    parser = command(actions, "list", "les relances qui ne sont pas parties", _list)
+    parser = command(actions, "list", "les relances qui ne sont pas parties", _list, remote=True)
     add_business(parser)
     for name, text in _ACTIONS.items():
         parser = command(actions, name, text, partial(_decide, name))
@@ -41,11 +43,8 @@ def register(subparsers: Any) -> None:
 
 
 def _list(arguments: Namespace) -> int:
-    with database() as source, source.transaction() as connection:
-        data = {
-            "to_handle": list(decisions.to_handle(connection, arguments.business)),
-            "stuck": list(decisions.stuck(connection, arguments.business)),
-        }
+    with opened(arguments) as source:
+        data = source.pending(arguments.business, MOST)
     output.answer(arguments, data, _show)
     return 0
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from chalicelib import __version__
-from cli.arguments import Parser
+from cli.arguments import Parser, add_stage
 
 # In the order of the help. Each module has `register(subparsers)`.
 COMMANDS = (
@@ -38,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from sqlalchemy.exc import DBAPIError
 
     from chalicelib.db.sqlstate import sqlstate
-    from chalicelib.errors import PonctuelError
+    from chalicelib.errors import BadRequest, PonctuelError
+    from cli.source import is_remote
 
     given = sys.argv[1:] if argv is None else argv
     try:
@@ -46,6 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser().print_help()
             return 0
         arguments = parser().parse_args(given)
+        if is_remote(arguments) and not arguments.takes_stage:
+            raise BadRequest(
+                f"« {arguments.command} » n'existe pas à distance : sans --stage, cette commande "
+                "travaille sur la base de DATABASE_URL."
+            )
         status: int = arguments.run(arguments)
         sys.stdout.flush()
     except PonctuelError as error:
@@ -66,12 +72,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> Parser:
     found = Parser(
         prog="ponctuel",
-        description="Les jobs, relances et messages de Ponctuel, sur la base de DATABASE_URL.",
+        description="Les jobs, relances et messages de Ponctuel, sur la base de DATABASE_URL, ou "
+        "sur une étape déployée avec --stage.",
         epilog="Codes de sortie : 0 réussi, 2 en partie, 1 échec, 130 interrompu.",
     )
     found.add_argument(
         "--version", action="version", version=__version__, help="affiche la version"
     )
+    add_stage(found)
+    found.set_defaults(takes_stage=False)
     subparsers = found.add_subparsers(metavar="COMMANDE", required=True, dest="command")
     for name in COMMANDS:
         import_module(name).register(subparsers)

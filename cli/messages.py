@@ -6,51 +6,20 @@ from argparse import Namespace
 from typing import Any
 
 from rich.console import Console
-from sqlalchemy import text
 
 from chalicelib.errors import NotFound
 from chalicelib.outbox import kinds
 from chalicelib.outbox.operator import HOLDS, STATES
 from cli import output
 from cli.arguments import add_business, command, french, positive
-from cli.letter import as_it_would_leave
 from cli.message_words import EVENTS, code_in_words
-from cli.source import database
-
-_WHERE = """
- WHERE (CAST(:state AS text) IS NULL OR m.state = :state)
-   AND (CAST(:hold AS text) IS NULL OR (m.state = 'held' AND m.hold_reason = :hold))
-   AND (CAST(:business_id AS text) IS NULL OR m.business_id = :business_id)
-   AND (CAST(:kind AS text) IS NULL OR m.kind = :kind)
-"""
-_LIST = text(f"""
-SELECT m.id, m.business_id, m.kind, m.subject, m.content->>'number' AS number, m.step, m.recipient,
-       m.state, m.hold_reason, m.planned_at, m.not_before, m.expires_at, m.settled_at,
-       m.attempts, m.error_code, m.error
-  FROM ponctuel.messages m {_WHERE} ORDER BY m.id DESC LIMIT :limit
-""")
-_COUNTS = text(f"""
-SELECT m.state, m.hold_reason, count(*) AS count FROM ponctuel.messages m {_WHERE}
- GROUP BY m.state, m.hold_reason ORDER BY count(*) DESC, m.state, m.hold_reason
-""")
-_ONE = text("""
-SELECT m.*, b.subject AS title, b.text, b.attachments, r.number AS run_number,
-       (SELECT coalesce(jsonb_agg(jsonb_build_object('kind', l.kind, 'subject', l.subject,
-                 'cycle', l.cycle, 'step', l.step) ORDER BY l.subject), '[]')
-          FROM ponctuel.message_lines l WHERE l.message_id = m.id) AS lines,
-       (SELECT coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'event', e.event,
-                 'actor', e.actor, 'reason', e.reason) ORDER BY e.id), '[]')
-          FROM ponctuel.message_events e WHERE e.message_id = m.id) AS events
-  FROM ponctuel.messages m
-  LEFT JOIN ponctuel.message_bodies b ON b.message_id = m.id
-  LEFT JOIN ponctuel.runs r ON r.id = m.run_id
- WHERE m.id = :id
-""")
-UNSENT = ("planned", "held", "claimed")
+from cli.source import opened
 
 
 def register(subparsers: Any) -> None:
-    parser = command(subparsers, "messages", "les messages, le plus récent d'abord", _list)
+    parser = command(
+        subparsers, "messages", "les messages, le plus récent d'abord", _list, remote=True
+    )
     parser.add_argument(
         "--state",
         metavar="ÉTAT",
@@ -66,7 +35,9 @@ def register(subparsers: Any) -> None:
     add_business(parser)
     parser.add_argument("--kind", metavar="GENRE", help="par exemple billing.invoice_followup")
     parser.add_argument("--limit", metavar="N", type=positive, default=50, help="50 par défaut")
-    parser = command(subparsers, "message", "un message : son texte et son histoire", _message)
+    parser = command(
+        subparsers, "message", "un message : son texte et son histoire", _message, remote=True
+    )
     parser.add_argument("id", metavar="NUMÉRO", type=positive)
 
 
@@ -77,23 +48,15 @@ def _list(arguments: Namespace) -> int:
         "business_id": arguments.business,
         "kind": arguments.kind,
     }
-    with database() as source, source.transaction() as connection:
-        counts = connection.execute(_COUNTS, where).mappings()
-        found = connection.execute(_LIST, where | {"limit": arguments.limit}).mappings()
-        data = {"counts": [dict(row) for row in counts], "messages": [dict(row) for row in found]}
+    with opened(arguments) as source:
+        data = source.messages(where, arguments.limit)
     output.answer(arguments, data, _show_list)
     return 0
 
 
 def _message(arguments: Namespace) -> int:
-    with database() as source:
-        with source.transaction() as connection:
-            row = connection.execute(_ONE, {"id": arguments.id}).mappings().first()
-        if row is None:
-            raise NotFound("Aucun message ne porte ce numéro.")
-        data = dict(row)
-        if data["state"] in UNSENT:
-            data["preview"] = as_it_would_leave(source.engine, data)
+    with opened(arguments) as source:
+        data = source.message(arguments.id)
     output.answer(arguments, data, _show_one)
     return 0
 
@@ -170,8 +133,9 @@ def _show_one(screen: Console, data: dict[str, Any]) -> None:
     elif preview is not None and preview["text"] is not None:
         output.line(screen, "\nTel qu'il partirait maintenant", "bold")
         _show_text(screen, preview["subject"], preview["text"])
-    elif preview is not None:
-        output.line(screen, f"\nIl ne partirait pas maintenant : {preview['why']}.", "yellow")
+    if preview is not None and preview["reason"]:
+        why = (preview["why"] or code_in_words(preview["reason"]) or "").rstrip(".")
+        output.line(screen, f"\nIl ne partirait pas maintenant : {why}.", "yellow")
     output.table(
         screen,
         ("le", "événement", "par", "raison"),

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from chalicelib import jobs
+from chalicelib.errors import NotFound, SettingsError
 from chalicelib.runner.job import BUSINESS_ZONE
 from chalicelib.runner.schedule import Schedule, time_zone
 from chalicelib.settings import settings
@@ -19,6 +20,7 @@ from cli import output
 from cli.arguments import command, day, days
 from cli.output import PARIS
 from cli.schedule_words import in_words, zone_in_words
+from cli.source import is_remote, opened
 
 NEXT = 10
 _MONTHS = (
@@ -30,7 +32,11 @@ _WEEKDAYS = ("lun.", "mar.", "mer.", "jeu.", "ven.", "sam.", "dim.")
 
 def register(subparsers: Any) -> None:
     parser = command(
-        subparsers, "preview", "les créneaux d'un job sur un an, changements d'heure compris", _run
+        subparsers,
+        "preview",
+        "les créneaux d'un job sur un an, changements d'heure compris",
+        _run,
+        remote=True,
     )
     parser.add_argument("job", metavar="JOB")
     parser.add_argument("--days", metavar="JOURS", type=days, default=366, help="366 par défaut")
@@ -41,15 +47,32 @@ def register(subparsers: Any) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    job = jobs.job(arguments.job)
-    current = settings()
-    zone = arguments.zone or job.zone_on(current)
-    schedule = job.schedule_in(PARIS if zone == BUSINESS_ZONE else zone, current)
+    title, expression, zone = _remote(arguments) if is_remote(arguments) else _local(arguments.job)
+    zone = arguments.zone or (PARIS if zone == BUSINESS_ZONE else zone)
+    schedule = Schedule.parse(expression, zone)
     now = datetime.now(UTC)
     first = arguments.start or now.astimezone(time_zone(schedule.zone)).date()
     data = preview(schedule, first, arguments.days, after=None if arguments.start else now)
-    output.answer(arguments, {"job": job.name, "title": job.title, **data}, _show)
+    output.answer(arguments, {"job": arguments.job, "title": title, **data}, _show)
     return 0
+
+
+def _local(name: str) -> tuple[str, str, str]:
+    """(title, schedule, zone) of the job, by this process's settings. Raises `PonctuelError`."""
+    job, current = jobs.job(name), settings()
+    return job.title, current.schedule_for(name) or job.schedule, job.zone_on(current)
+
+
+def _remote(arguments: Namespace) -> tuple[str, str, str]:
+    """The same as the deployed stage has it."""
+    with opened(arguments) as source:
+        listed = {job["name"]: job for job in source.jobs()}
+    job = listed.get(arguments.job)
+    if job is None:
+        raise NotFound(f"L'étape n'a pas de job « {arguments.job} ». Il y a : {', '.join(listed)}.")
+    if job.get("error"):
+        raise SettingsError(job["error"])
+    return job["title"], job["schedule"], job["zone"]
 
 
 def preview(

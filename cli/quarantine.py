@@ -7,28 +7,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from sqlalchemy import text
 
-from chalicelib.errors import NotFound
+from chalicelib.runner import quarantine
 from cli import output
 from cli.arguments import command, group
-from cli.source import database, user
+from cli.source import database, opened, user
 
-_LIST = text("""
-SELECT q.job, q.step, q.business_id, q.item, q.at, q.reason, q.run_id, r.number AS run_number
-  FROM ponctuel.quarantine q LEFT JOIN ponctuel.runs r ON r.id = q.run_id
- WHERE q.released_at IS NULL ORDER BY q.at DESC
-""")
-_RELEASE = text("""
-UPDATE ponctuel.quarantine SET released_at = ponctuel.clock(), released_by = :by
- WHERE job = :job AND business_id = :business_id AND item = :item AND released_at IS NULL
-RETURNING step
-""")
+# All that anybody would read.
+MOST = 200
 
 
 def register(subparsers: Any) -> None:
     actions = group(subparsers, "quarantine", "les éléments mis de côté")
-    command(actions, "list", "les éléments qui sont mis de côté", _list)
+    command(actions, "list", "les éléments qui sont mis de côté", _list, remote=True)
     parser = command(actions, "release", "traite de nouveau un élément", _release)
     parser.add_argument("job", metavar="JOB")
     parser.add_argument("business", metavar="ENTREPRISE")
@@ -36,8 +27,8 @@ def register(subparsers: Any) -> None:
 
 
 def _list(arguments: Namespace) -> int:
-    with database() as source, source.transaction() as connection:
-        found = [dict(row) for row in connection.execute(_LIST).mappings()]
+    with opened(arguments) as source:
+        found = source.quarantine(MOST)
     output.answer(arguments, found, _show)
     return 0
 
@@ -45,9 +36,7 @@ def _list(arguments: Namespace) -> int:
 def _release(arguments: Namespace) -> int:
     where = {"job": arguments.job, "business_id": arguments.business, "item": arguments.item}
     with database() as source, source.transaction() as connection:
-        steps = list(connection.execute(_RELEASE, where | {"by": user()}).scalars())
-    if not steps:
-        raise NotFound("Cet élément n'est pas mis de côté (`./ponctuel quarantine list`).")
+        steps = quarantine.release(connection, **where, by=user())
     output.answer(
         arguments,
         where | {"steps": steps},

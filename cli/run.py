@@ -1,9 +1,9 @@
-"""`run`: a job, now, in this process; or what it would do."""
+"""`run` and `dry-run`: a job, now, in this process or on a deployed stage; or what it would do."""
 
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,14 +14,15 @@ from chalicelib.errors import BadRequest
 from chalicelib.runner.bench import Bench
 from chalicelib.runner.invocation import bench_for
 from chalicelib.runner.job import Job
-from chalicelib.runner.request import request_dry_run, run_or_raise
+from chalicelib.runner.request import request_dry_run
 from chalicelib.runner.work import rehearse
 from cli import output, progress
 from cli.arguments import add_reason, command, instant
 from cli.execution import ask, finish, stoppable
 from cli.rehearsal import show_reports
+from cli.remote.client import StageError
 from cli.run_words import COLOURS, counts_in_words, exit_code, show_errors
-from cli.source import Source, database, holder, user
+from cli.source import Source, database, holder, is_remote, user
 
 INTERRUPTED = 130
 _SENTENCES = {
@@ -35,14 +36,25 @@ _SENTENCES = {
 
 
 def register(subparsers: Any) -> None:
-    parser = command(subparsers, "run", "exécute un job maintenant, ici même", _run)
+    parser = command(
+        subparsers, "run", "exécute un job maintenant, ici ou sur une étape", _run, remote=True
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="à blanc : liste ce qui serait fait, n'écrit rien"
+    )
+    _add_options(parser)
+    parser = command(
+        subparsers, "dry-run", "ce qu'un job ferait maintenant, sans le faire", _run, remote=True
+    )
+    parser.set_defaults(dry_run=True)
+    _add_options(parser)
+
+
+def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB")
     parser.add_argument("--zone", metavar="FUSEAU", help="un seul de ses fuseaux")
     parser.add_argument(
         "--force", action="store_true", help="lève la condition de date, et rien d'autre"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="à blanc : liste ce qui serait fait, n'écrit rien"
     )
     parser.add_argument(
         "--as-of", metavar="INSTANT", type=instant, help="à blanc, comme si on était à cet instant"
@@ -56,6 +68,8 @@ def register(subparsers: Any) -> None:
 def _run(arguments: Namespace) -> int:
     if not arguments.dry_run and (arguments.as_of or arguments.all):
         raise BadRequest("--as-of et --all n'existent qu'à blanc : ajoutez --dry-run.")
+    if is_remote(arguments):
+        return _elsewhere(arguments)
     with database() as source:
         job, zones = source.chosen_zones(arguments.job, arguments.zone)
         if not zones:
@@ -63,8 +77,34 @@ def _run(arguments: Namespace) -> int:
         # A connection of its own, as a run has: the source's is for questions.
         with bench_for(job, holder=holder(), application="cli") as bench:
             if arguments.dry_run:
-                return _rehearse(arguments, job, zones, bench)
+                return _answer(arguments, _rehearsed(arguments, source, job, zones, bench))
             return _execute(arguments, source, job, zones, bench)
+
+
+def _elsewhere(arguments: Namespace) -> int:
+    """On a deployed stage, which does the work; Ctrl-C only ends the waiting."""
+    from cli.remote import run as remote
+    from cli.remote.stage import stage
+
+    if arguments.zone:
+        raise BadRequest("--zone n'existe pas à distance : tous les fuseaux du job s'exécutent.")
+    body: dict[str, object] = {"force": arguments.force, "reason": arguments.reason}
+    if arguments.dry_run:
+        body["dry_run"] = True
+    if arguments.as_of:
+        body["as_of"] = arguments.as_of.isoformat()
+    with stage(arguments) as deployed:
+        client = deployed.client
+        ids = remote.ask(client, arguments.job, body)
+        try:
+            finished = remote.wait(client, arguments.job, ids)
+        except (KeyboardInterrupt, StageError) as interrupted:
+            again = f"./ponctuel show {ids[0]} {client.address.option}"
+            print(f"L'exécution continue là-bas ; pour la voir : {again}", file=sys.stderr)
+            if isinstance(interrupted, KeyboardInterrupt):
+                return INTERRUPTED
+            raise
+    return _answer(arguments, finished)
 
 
 def _execute(
@@ -81,14 +121,16 @@ def _execute(
             with progress.shown(source.settings, run_id):
                 finished.append(finish(bench, job, zone, run_id, stop))
         interrupted = stop.is_set()
-    output.answer(arguments, finished, _show)
+    status = _answer(arguments, finished)
     if any(run["counts"].get("pending") for run in finished) and source.settings.mail_url is None:
         print("MAIL_URL n'est pas renseigné : les messages prévus attendent.", file=sys.stderr)
-    return INTERRUPTED if interrupted else _worst([run["status"] for run in finished])
+    return INTERRUPTED if interrupted else status
 
 
-def _rehearse(arguments: Namespace, job: Job, zones: Sequence[str], bench: Bench) -> int:
-    runs = []
+def _rehearsed(
+    arguments: Namespace, source: Source, job: Job, zones: Sequence[str], bench: Bench
+) -> list[Mapping[str, Any]]:
+    runs: list[Mapping[str, Any]] = []
     for zone in zones:
         run_id = request_dry_run(
             bench.engine,
@@ -101,11 +143,19 @@ def _rehearse(arguments: Namespace, job: Job, zones: Sequence[str], bench: Bench
             as_of=arguments.as_of,
         )
         rehearse(job, run_id, bench)
-        runs.append(run_or_raise(bench.engine, run_id))
-    output.answer(
-        arguments, runs, lambda screen, data: show_reports(screen, data, everything=arguments.all)
-    )
-    return _worst([str(run["status"]) for run in runs])
+        runs.append(source.run(str(run_id)))
+    return runs
+
+
+def _answer(arguments: Namespace, runs: Sequence[Mapping[str, Any]]) -> int:
+    if arguments.dry_run:
+        everything = arguments.all
+        output.answer(
+            arguments, runs, lambda screen, data: show_reports(screen, data, everything=everything)
+        )
+    else:
+        output.answer(arguments, runs, _show)
+    return _worst([run["status"] for run in runs])
 
 
 def _worst(statuses: Sequence[str]) -> int:
@@ -114,12 +164,16 @@ def _worst(statuses: Sequence[str]) -> int:
 
 
 def _show(screen: Console, runs: Sequence[Mapping[str, Any]]) -> None:
+    if not runs:
+        output.line(screen, "Rien à faire.")
     for run in runs:
-        job = jobs.job(run["job"])
+        title = jobs.title_of(run["job"])
+        known = run["job"] in jobs.NAMES
+        done = jobs.job(run["job"]).summary if known else "Terminé avec succès"
         number = f", exécution n° {run['number']}" if run["number"] else ""
         where = f", {run['zone']}" if len(runs) > 1 else ""
-        output.line(screen, f"{job.title}{number}{where}", "bold")
-        sentence = _SENTENCES.get(run["status"], job.summary)
+        output.line(screen, f"{title}{number}{where}", "bold")
+        sentence = _SENTENCES.get(run["status"], done)
         output.line(screen, sentence + ".", COLOURS.get(run["status"], ""))
         if run["error"]:
             output.line(screen, str(run["error"]))

@@ -164,7 +164,7 @@ def _command(commands: Any, name: str, text: str, tell: Any) -> argparse.Argumen
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     # SUPPRESS: a --stage given before the command must not be overwritten by a default here.
     parser.add_argument("--stage", default=argparse.SUPPRESS, help="étape (sinon PONCTUEL_STAGE)")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, takes_stage=True)
     return parser
 
 

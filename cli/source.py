@@ -1,8 +1,7 @@
-"""Where a command looks and acts.
+"""Where a command looks and acts: the database of this process's settings, or a deployed stage.
 
-A command is two functions: one asks a `Source` and gives plain data, the other shows plain data
-(`--json` prints them instead). Another source, a deployed stage over HTTPS, has to give the same
-data; nothing that shows them will notice.
+A command is two functions: one asks an `Installation` and gives plain data, the other shows plain
+data (`--json` prints them instead). Both installations give the same data for the same ledger.
 """
 
 from __future__ import annotations
@@ -10,21 +9,73 @@ from __future__ import annotations
 import getpass
 import os
 import socket
-from collections.abc import Iterator
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, text
 
 from chalicelib import jobs
 from chalicelib.db.engine import snapshot, transaction
+from chalicelib.domain.billing import decisions
+from chalicelib.domain.billing.explain import explain
 from chalicelib.errors import NotFound
+from chalicelib.outbox import letter, reading
+from chalicelib.runner import ledger, quarantine, request, run_detail
 from chalicelib.runner.bench import Bench
 from chalicelib.runner.invocation import engine_from
 from chalicelib.runner.job import Job
+from chalicelib.runner.overview import overview, zones_to_resume
 from chalicelib.runner.triggers import NextTick
 from chalicelib.runner.work import zones
 from chalicelib.settings import Settings, settings
+
+Row = dict[str, Any]
+
+
+class Installation(Protocol):
+    """What is asked of either. Instants are aware, days are dates, amounts Decimals. Each raises
+    `PonctuelError`."""
+
+    def jobs(self) -> list[Row]:
+        """As `runner.overview` has them."""
+        ...
+
+    def runs(self, job: str | None, limit: int) -> list[Row]: ...
+
+    def run(self, wanted: str) -> Row:
+        """As `runner.run_detail` has it, by its number or id."""
+        ...
+
+    def messages(self, where: Mapping[str, str | None], limit: int) -> Row:
+        """As `outbox.reading` has them."""
+        ...
+
+    def message(self, number: int) -> Row:
+        """As `outbox.letter` has it."""
+        ...
+
+    def explain(
+        self, document: str, number: str, business_id: str | None, *, force: bool
+    ) -> list[Row]:
+        """As `domain.billing.explain` has it."""
+        ...
+
+    def pending(self, business_id: str | None, limit: int) -> Row:
+        """As `domain.billing.decisions` has it."""
+        ...
+
+    def quarantine(self, limit: int) -> list[Row]: ...
+
+    def pause(self, job: str, reason: str) -> list[str]:
+        """The zones that are paused now."""
+        ...
+
+    def resume(self, job: str) -> list[str]:
+        """The zones that are not, any more."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -41,14 +92,10 @@ class Source:
         """One moment of the database, in which nothing can be written."""
         return snapshot(self.engine)
 
-    def zones(self, job: Job) -> list[str]:
-        """The zones in which the job's slots are computed now."""
-        return zones(job, Bench(self.engine, self.settings, NextTick(), holder()))
-
     def chosen_zones(self, name: str, zone: str | None) -> tuple[Job, list[str]]:
         """The job, and all of its zones or the one asked for. Raises `NotFound`."""
         job = jobs.job(name)
-        known = self.zones(job)
+        known = zones(job, self._bench)
         if zone is None:
             return job, known
         if zone not in known:
@@ -56,6 +103,54 @@ class Source:
                 f"Le job « {name} » n'a pas le fuseau « {zone} ». Il a : {', '.join(known)}."
             )
         return job, [zone]
+
+    def jobs(self) -> list[Row]:
+        return overview(self._bench, [jobs.job(name) for name in jobs.NAMES])
+
+    def runs(self, job: str | None, limit: int) -> list[Row]:
+        name = None if job is None else jobs.job(job).name
+        with self.transaction() as connection:
+            return [run_detail.listed(row) for row in ledger.recent(connection, name, limit)]
+
+    def run(self, wanted: str) -> Row:
+        with self.transaction() as connection:
+            return run_detail.find(connection, wanted)
+
+    def messages(self, where: Mapping[str, str | None], limit: int) -> Row:
+        with self.transaction() as connection:
+            return reading.messages(connection, where, limit=limit)
+
+    def message(self, number: int) -> Row:
+        return letter.message(self.engine, number)
+
+    def explain(
+        self, document: str, number: str, business_id: str | None, *, force: bool
+    ) -> list[Row]:
+        with self.snapshot() as connection:
+            return explain(connection, document, number, business_id=business_id, force=force)
+
+    def pending(self, business_id: str | None, limit: int) -> Row:
+        with self.transaction() as connection:
+            return decisions.pending(connection, business_id, limit=limit)
+
+    def quarantine(self, limit: int) -> list[Row]:
+        with self.transaction() as connection:
+            return quarantine.waiting(connection, limit)
+
+    def pause(self, job: str, reason: str) -> list[str]:
+        found, paused = self.chosen_zones(job, None)
+        request.pause(self.engine, found, paused, by=user(), reason=reason)
+        return paused
+
+    def resume(self, job: str) -> list[str]:
+        found = jobs.job(job)
+        resumed = zones_to_resume(self._bench, found)
+        request.resume(self.engine, found, resumed)
+        return resumed
+
+    @property
+    def _bench(self) -> Bench:
+        return Bench(self.engine, self.settings, NextTick(), holder())
 
 
 @contextmanager
@@ -69,6 +164,24 @@ def database(application: str = "cli") -> Iterator[Source]:
         engine.dispose()
 
 
+def is_remote(arguments: Namespace) -> bool:
+    """Whether the command line asks for a deployed stage."""
+    return bool(getattr(arguments, "stage", None) or getattr(arguments, "url", None))
+
+
+@contextmanager
+def opened(arguments: Namespace) -> Iterator[Installation]:
+    """The stage of `--stage` or `--url`, or else the database. Raises `PonctuelError`."""
+    if is_remote(arguments):
+        from cli.remote.stage import stage
+
+        with stage(arguments) as remote:
+            yield remote
+    else:
+        with database() as local:
+            yield local
+
+
 def user() -> str:
     """Who is at the keyboard, for the ledger."""
     try:
@@ -80,11 +193,11 @@ def user() -> str:
         return f"uid {os.getuid()}"
 
 
-def holder() -> str:
-    """This process, as the holder of a lease."""
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
 def clock(connection: Connection) -> object:
     """The database's now, aware."""
     return connection.execute(text("SELECT ponctuel.clock()")).scalar_one()
+
+
+def holder() -> str:
+    """This process, as the holder of a lease."""
+    return f"{socket.gethostname()}:{os.getpid()}"

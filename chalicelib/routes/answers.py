@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from chalicelib import jobs
 from chalicelib.errors import BadRequest, NotFound, PonctuelError
@@ -28,6 +30,8 @@ SUCCESS: Mapping[str, bool | None] = {
     "queued": None,
     "failed": False,
 }
+# JSON of a table's own columns, whose names are data.
+KEPT = {"content", "counts", "report"}
 SEVERITY = {status: rank for rank, status in enumerate(SUCCESS)}
 
 
@@ -60,7 +64,8 @@ def of_runs(
     decides, so that no zone's failure hides behind another's success. `message` is the sentence of
     success, instead of the job's own."""
     if not rows:
-        sentence = "Rien à faire : aucune entreprise active."
+        # No business is active, or a quiet job found nothing to do and left no row.
+        sentence = "Rien à faire."
         return Answer({"success": True, "message": sentence, "timestamp": timestamp()})
     worst = max(rows, key=lambda row: SEVERITY[row["status"]])
     counts: Counter[str] = Counter()
@@ -102,10 +107,29 @@ def summary(call: Call, row: Row, *, message: str | None = None) -> dict[str, An
     }
 
 
+def plain(value: Any) -> Any:
+    """Rows of the database as JSON: keys in camelCase, instants as `timestamp`, days as ISO 8601,
+    amounts and ids as text. What is kept as JSON already (`KEPT`) stays as it is."""
+    if isinstance(value, Mapping):
+        return {
+            camel(name): item if name in KEPT and isinstance(item, Mapping) else plain(item)
+            for name, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, datetime):
+        return timestamp(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value) if isinstance(value, Decimal | UUID) else value
+
+
 def document(call: Call, row: Row) -> dict[str, Any]:
-    """A run as `GET /runs/{id}` shows it: its answer, and where it comes from."""
+    """A run as `GET /runs/{id}` shows it: its answer, and where it comes from. `detail`: what the
+    ledger says besides the status."""
     instants = ("slot_from", "slot_to", "as_of", "created_at", "started_at", "heartbeat_at")
     return summary(call, row) | {
+        "number": row["number"],
         "job": row["job"],
         "zone": row["zone"],
         "door": row["door"],
@@ -113,9 +137,12 @@ def document(call: Call, row: Row) -> dict[str, Any]:
         "reason": row["reason"],
         "dryRun": row["dry_run"],
         "force": row["force"],
-        **{_camel(name): timestamp(row[name]) if row[name] else None for name in instants},
+        "errorCode": row["error_code"],
+        "detail": row["error"],
+        **{camel(name): timestamp(row[name]) if row[name] else None for name in instants},
         "finishedAt": timestamp(row["finished_at"]) if row["finished_at"] else None,
         "progress": {"step": row["step"], "position": row["position"], "items": row.get("items")},
+        **({"messageErrors": plain(row["message_errors"])} if row.get("message_errors") else {}),
     }
 
 
@@ -145,12 +172,15 @@ def _sentence(row: Row, message: str | None) -> str:
 
 
 def _rehearsed(counts: Mapping[str, int]) -> str:
-    return (
-        f"Simulation : {counts.get('messages', 0)} message(s), "
-        f"{counts.get('changes', 0)} changement(s), "
-        f"{counts.get('left_out', 0)} élément(s) laissé(s) de côté. "
-        "Rien n'a été envoyé ni modifié."
+    told = ", ".join(
+        f"{counts.get(name, 0)} {one if counts.get(name, 0) < 2 else many}"
+        for name, one, many in (
+            ("messages", "message", "messages"),
+            ("changes", "changement", "changements"),
+            ("left_out", "élément laissé de côté", "éléments laissés de côté"),
+        )
     )
+    return f"Simulation : {told}. Rien n'a été envoyé ni modifié."
 
 
 def _subject(error: Row) -> dict[str, Any]:
@@ -163,6 +193,6 @@ def _subject(error: Row) -> dict[str, Any]:
     }
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)

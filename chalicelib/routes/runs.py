@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from chalicelib import jobs
 from chalicelib.db.engine import transaction
-from chalicelib.errors import BadRequest, NotFound
-from chalicelib.routes import answers
+from chalicelib.routes import answers, queries
 from chalicelib.routes.answers import Answer, document
 from chalicelib.routes.call import Call
 from chalicelib.routes.door import Route
 from chalicelib.routes.start import LONGEST_REASON, LONGEST_WAIT_S, parse, run_now
-from chalicelib.runner import ledger
-from chalicelib.runner.request import run_or_raise
+from chalicelib.runner import ledger, run_detail
 
 LISTED = 20
 MOST_LISTED = 100
@@ -28,29 +25,26 @@ def create_run(call: Call) -> Answer:
 
 
 def list_runs(call: Call) -> Answer:
-    name = jobs.job(call.parameters["job"]).name
+    return _listed(call, jobs.job(call.parameters["job"]).name)
+
+
+def list_all_runs(call: Call) -> Answer:
+    return _listed(call, None)
+
+
+def show_run(call: Call) -> Answer:
     with transaction(call.engine) as connection:
-        rows = ledger.recent(connection, name, limit=_limit(call.query("limit")))
+        return Answer(document(call, run_detail.find(connection, call.parameters["id"])))
+
+
+def _listed(call: Call, job: str | None) -> Answer:
+    limit = queries.limit(call, LISTED, MOST_LISTED)
+    with transaction(call.engine) as connection:
+        rows = ledger.recent(connection, job, limit)
     listed = [document(call, row) for row in rows]
     for run in listed:
         run.pop("report", None)  # long, and full of other people's addresses
     return Answer({"success": True, "runs": listed})
-
-
-def show_run(call: Call) -> Answer:
-    try:
-        run_id = UUID(call.parameters["id"])
-    except ValueError:
-        raise NotFound("Aucune exécution ne porte ce numéro.") from None
-    return Answer(document(call, run_or_raise(call.engine, run_id)))
-
-
-def _limit(given: str) -> int:
-    if not given:
-        return LISTED
-    if not (given.isascii() and given.isdecimal() and 1 <= int(given[:9]) <= MOST_LISTED):
-        raise BadRequest(f"limit doit être un nombre de 1 à {MOST_LISTED}.")
-    return int(given)
 
 
 ASK: dict[str, Any] = {
@@ -98,10 +92,18 @@ ROUTES = (
         responses={200: "The runs.", 404: "There is no such job."},
     ),
     Route(
+        "/runs",
+        ("GET",),
+        list_all_runs,
+        summary="The runs of every job, the newest first.",
+        query={"limit": f"How many, 1 to {MOST_LISTED}; {LISTED} by default."},
+        responses={200: "The runs."},
+    ),
+    Route(
         "/runs/{id}",
         ("GET",),
         show_run,
-        summary="One run: its status, counts, results and errors; a dry run's report.",
+        summary="One run, by id or number: status, counts, results, errors; a dry run's report.",
         responses={200: "The run.", 404: "There is no such run."},
     ),
 )

@@ -3,42 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-Schema = dict[str, Any]
-
-TEXT: Schema = {"type": "string"}
-TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
-YES_OR_NO: Schema = {"type": "boolean"}
-ID: Schema = {"type": "string", "format": "uuid"}
-ID_OR_NULL: Schema = {"type": ["string", "null"], "format": "uuid"}
-INSTANT: Schema = {"type": "string", "format": "date-time"}
-INSTANT_OR_NULL: Schema = {"type": ["string", "null"], "format": "date-time"}
-LINK: Schema = {"type": "string", "format": "uri-reference"}
-COUNTS: Schema = {"type": "object", "additionalProperties": {"type": "integer"}}
-SUCCESS: Schema = {"const": True}
-STATUS: Schema = {
-    "enum": ["queued", "running", "continued", "succeeded", "partial", "failed", "skipped"]
-}
-
-
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _list(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
-
-
-def _object(
-    properties: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None
-) -> Schema:
-    return {
-        "type": "object",
-        "required": list(properties),
-        "properties": {**properties, **(optional or {})},
-    }
-
+from chalicelib.routes.operating_schemas import OPERATING
+from chalicelib.routes.schema_terms import (
+    COUNTS,
+    ID,
+    ID_OR_NULL,
+    INSTANT,
+    INSTANT_OR_NULL,
+    LINK,
+    NUMBER,
+    NUMBER_OR_NULL,
+    STATUS,
+    SUCCESS,
+    TEXT,
+    TEXT_OR_NULL,
+    YES_OR_NO,
+    Schema,
+    array,
+    record,
+    ref,
+)
 
 _ALWAYS: Mapping[str, Schema] = {
     "success": {
@@ -52,14 +37,14 @@ _OF_A_RUN: Mapping[str, Schema] = {
     "runId": ID,
     "status": STATUS,
     "counts": COUNTS,
-    "results": _list(
-        _object({"id": TEXT, "status": TEXT, "count": {"type": "integer"}}, {"error": TEXT_OR_NULL})
+    "results": array(
+        record({"id": TEXT, "status": TEXT, "count": NUMBER}, {"error": TEXT_OR_NULL})
     ),
     "statusUrl": LINK,
 }
 _SOMETIMES: Mapping[str, Schema] = {
     "error": {"type": "string", "description": "When it failed: why, in French."},
-    "errors": _list(
+    "errors": array(
         {
             "type": "object",
             "properties": dict.fromkeys(
@@ -68,20 +53,26 @@ _SOMETIMES: Mapping[str, Schema] = {
         }
     ),
     "dryRun": YES_OR_NO,
+    "messageErrors": array(
+        record({"id": NUMBER, "businessId": TEXT, "subject": TEXT, "state": TEXT})
+    ),
     "report": {
         "type": ["object", "null"],
         "properties": {
-            name: _list({"type": "object"}) for name in ("messages", "changes", "left_out")
+            name: array({"type": "object"}) for name in ("messages", "changes", "left_out")
         },
     },
 }
 _STORED: Mapping[str, Schema] = {
+    "number": {"type": "integer", "description": "What people call it by."},
     "job": TEXT,
     "zone": TEXT,
     "door": TEXT,
     "requestedBy": TEXT,
     "reason": TEXT,
     "force": YES_OR_NO,
+    "errorCode": TEXT_OR_NULL,
+    "detail": {"type": ["string", "null"], "description": "What the ledger says besides."},
     "slotFrom": INSTANT_OR_NULL,
     "slotTo": INSTANT_OR_NULL,
     "asOf": INSTANT_OR_NULL,
@@ -89,19 +80,30 @@ _STORED: Mapping[str, Schema] = {
     "startedAt": INSTANT_OR_NULL,
     "heartbeatAt": INSTANT_OR_NULL,
     "finishedAt": INSTANT_OR_NULL,
-    "progress": _object(
+    "progress": record(
         {
             "step": TEXT_OR_NULL,
-            "position": {"type": "integer"},
-            "items": {"type": ["integer", "null"]},
+            "position": NUMBER,
+            "items": NUMBER_OR_NULL,
         }
     ),
 }
-_STATE = _object(
+_STATE_LAST_RUN = record(
+    {
+        "runId": ID,
+        "number": NUMBER,
+        "status": STATUS,
+        "startedAt": INSTANT_OR_NULL,
+        "finishedAt": INSTANT_OR_NULL,
+    }
+)
+_STATE = record(
     {
         "zone": TEXT,
-        "coveredThrough": INSTANT,
+        "coveredThrough": INSTANT_OR_NULL,
         "nextSlot": INSTANT_OR_NULL,
+        "nextSlots": array(INSTANT),
+        "lastRun": {"anyOf": [_STATE_LAST_RUN, {"type": "null"}]},
         "running": YES_OR_NO,
         "unfinishedRunId": ID_OR_NULL,
         "rerunId": ID_OR_NULL,
@@ -109,9 +111,10 @@ _STATE = _object(
         "pausedAt": INSTANT_OR_NULL,
         "pausedBy": TEXT_OR_NULL,
         "pauseReason": TEXT_OR_NULL,
-    }
+    },
+    {"error": {"type": "string", "description": "Why there are no slots, in French."}},
 )
-_LAST_RUN = _object(
+_LAST_RUN = record(
     {
         "runId": ID,
         "status": STATUS,
@@ -126,37 +129,40 @@ _LAST_RUN = _object(
 
 SCHEMAS: Mapping[str, Schema] = {
     # Without a run, when there was no business to run for.
-    "Run": _object(_ALWAYS, {**_OF_A_RUN, **_SOMETIMES, "runs": _list(_ref("ZoneRun"))}),
-    "ZoneRun": _object({**_ALWAYS, **_OF_A_RUN}, _SOMETIMES),
-    "StoredRun": _object({**_ALWAYS, **_OF_A_RUN, **_STORED}, _SOMETIMES),
-    "Runs": _object({"success": SUCCESS, "runs": _list(_ref("StoredRun"))}),
-    "Job": _object(
+    "Run": record(_ALWAYS, {**_OF_A_RUN, **_SOMETIMES, "runs": array(ref("ZoneRun"))}),
+    "ZoneRun": record({**_ALWAYS, **_OF_A_RUN}, _SOMETIMES),
+    "StoredRun": record({**_ALWAYS, **_OF_A_RUN, **_STORED}, _SOMETIMES),
+    "Runs": record({"success": SUCCESS, "runs": array(ref("StoredRun"))}),
+    "Job": record(
         {
             "name": TEXT,
             "title": TEXT,
             "schedule": TEXT,
             "zone": TEXT,
             "paused": YES_OR_NO,
-            "states": _list(_STATE),
+            "states": array(_STATE),
             "lastRun": {"anyOf": [_LAST_RUN, {"type": "null"}]},
-        }
+        },
+        {"error": {"type": "string", "description": "An unusable setting, in French."}},
     ),
-    "Jobs": _object({"success": SUCCESS, "jobs": _list(_ref("Job"))}),
-    "ChangedJob": _object(
-        {"success": SUCCESS, "message": TEXT, "timestamp": INSTANT, "job": _ref("Job")}
+    "Jobs": record({"success": SUCCESS, "jobs": array(ref("Job"))}),
+    "ChangedJob": record(
+        {"success": SUCCESS, "message": TEXT, "timestamp": INSTANT, "job": ref("Job")}
+        | {"zones": array(TEXT)}
     ),
-    "Health": _object(
+    **OPERATING,
+    "Health": record(
         {"success": SUCCESS, "status": {"const": "ok"}}
         | dict.fromkeys(("stage", "version"), TEXT)
         | {"timestamp": INSTANT},
-        {"schema": {**_list(TEXT), "description": "With `deep`: the database's revisions."}},
+        {"schema": {**array(TEXT), "description": "With `deep`: the database's revisions."}},
     ),
     "OpenApi": {
         "type": "object",
         "required": ["openapi", "info", "paths"],
         "properties": {"openapi": TEXT, "info": {"type": "object"}, "paths": {"type": "object"}},
     },
-    "Error": _object(
+    "Error": record(
         {
             "success": {"const": False},
             "error": {"type": "string", "description": "What happened and what to do, in French."},
@@ -171,7 +177,13 @@ ANSWERS: Mapping[tuple[str, str], str] = {
     ("POST", "/jobs/{job}/pause"): "ChangedJob",
     ("POST", "/jobs/{job}/resume"): "ChangedJob",
     ("GET", "/jobs/{job}/runs"): "Runs",
+    ("GET", "/runs"): "Runs",
     ("GET", "/runs/{id}"): "StoredRun",
+    ("GET", "/messages"): "Messages",
+    ("GET", "/messages/{id}"): "Message",
+    ("GET", "/followups/explain"): "Explained",
+    ("GET", "/followups/pending"): "Pending",
+    ("GET", "/quarantine"): "Quarantine",
     ("GET", "/health"): "Health",
     ("HEAD", "/health"): "Health",
     ("GET", "/openapi.json"): "OpenApi",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.routes import compat, health, jobs, openapi, runs
+from chalicelib.routes import compat, followups, health, jobs, messages, openapi, quarantine, runs
 from chalicelib.routes.answers import Answer
 from chalicelib.routes.call import Call
 from chalicelib.routes.door import Route
@@ -16,6 +16,9 @@ ROUTES: tuple[Route, ...] = (
     *compat.ROUTES,
     *jobs.ROUTES,
     *runs.ROUTES,
+    *messages.ROUTES,
+    *followups.ROUTES,
+    *quarantine.ROUTES,
     *health.ROUTES,
     Route(
         "/openapi.json",

@@ -29,7 +29,7 @@ def test_each_job_is_listed_with_its_schedule_last_run_and_next_slots(
     assert "heure de Paris réussie, n° 1" in answer.words
     row = ponctuel("jobs", "--json").data[0]
     assert row["job"] == "followups"
-    assert row["next"] == [f"2026-03-10T{hour}:00:00Z" for hour in (11, 12, 13)]
+    assert row["next"] == [f"2026-03-10T{hour}:00:00.000Z" for hour in (11, 12, 13)]
     assert (row["last_run"]["status"], row["paused"], row["running"]) == ("succeeded", None, False)
     ponctuel("pause", "followups", "--reason", "inventaire")
     assert "inventaire" in ponctuel("jobs").out
@@ -77,7 +77,7 @@ def test_the_year_preview_points_out_clock_changes_and_holidays(ponctuel: Comman
     data = ponctuel(
         "preview", "followups", "--from", "2026-03-29", "--zone", "Indian/Reunion", "--json"
     ).data
-    assert data["next"][0] == "2026-03-28T20:00:00Z"
+    assert data["next"][0] == "2026-03-28T20:00:00.000Z"
     assert len(data["next"]) == 10
     assert not [remark for remark in data["remarks"] if "clock_change" in remark]
     assert ponctuel("preview", "followups", "--zone", "Mars/Olympus").code == 1

@@ -196,7 +196,6 @@ def test_what_is_cancelled_while_a_delivery_has_claimed_it_does_not_leave(
     )
     assert ponctuel("cancel", "1", *REASON).code == 0
     with in_review.database.begin() as connection:
-        assert claim.still_mine(connection, claim_id, [1]) == (set(), None)
         assert claim.settle(connection, claim_id, [News(1, "claimed", "submitting")]) == set()
     assert holds(in_review) == [("cancelled", None)]
 

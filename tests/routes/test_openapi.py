@@ -39,15 +39,29 @@ def test_every_route_answers_what_its_schema_says(door: Door) -> None:
     run = door.get(FOLLOWUPS).json()
     rehearsal = door.post("/jobs/followups/runs", {"dry_run": True}).json()
     pause = {"reason": "inventaire"}
+    operate(door)
+
+    def explained(number: str) -> Any:
+        query = {"document": "invoice", "number": number}
+        return door.get("/followups/explain", query=query).json()
+
     answers = [
         (FOLLOWUPS, "get", run),
         ("/jobs/{job}/runs", "post", rehearsal),
         ("/jobs/{job}/runs", "get", door.get("/jobs/followups/runs").json()),
+        ("/runs", "get", door.get("/runs").json()),
         ("/runs/{id}", "get", door.get(f"/runs/{run['runId']}").json()),
         ("/runs/{id}", "get", door.get(f"/runs/{rehearsal['runId']}").json()),
         ("/jobs", "get", door.get("/jobs").json()),
         ("/jobs/{job}/pause", "post", door.post("/jobs/followups/pause", pause).json()),
         ("/jobs/{job}/resume", "post", door.post("/jobs/followups/resume").json()),
+        ("/messages", "get", door.get("/messages").json()),
+        ("/messages/{id}", "get", door.get("/messages/1").json()),
+        ("/messages/{id}", "get", door.get("/messages/2").json()),
+        ("/followups/explain", "get", explained("F1")),
+        ("/followups/explain", "get", explained("F3")),
+        ("/followups/pending", "get", door.get("/followups/pending").json()),
+        ("/quarantine", "get", door.get("/quarantine").json()),
         ("/health", "get", door.outside("GET", "/health").json()),
         ("/health", "get", door.get("/health", query={"deep": "1"}).json()),
         ("/openapi.json", "get", document),
@@ -65,6 +79,32 @@ def test_every_route_answers_what_its_schema_says(door: Door) -> None:
         Draft202012Validator({**schema, "components": document["components"]}).validate(body)
         assert path == "/openapi.json" or body.keys() <= known, (path, body.keys() - known)
     assert _schema(document, "/jobs", "get") != _schema(document, FOLLOWUPS, "get")
+
+
+def operate(door: Door) -> None:
+    """Something for each list: a held message, a refused one, a decision, an item set aside."""
+    deployment = door.deployment
+    for number in ("2", "3"):
+        deployment.customer(f"C{number}")
+        deployment.invoice(f"F{number}", customer_id=f"C{number}")
+    deployment.execute("DELETE FROM ponctuel.go_lives WHERE business_id = 'B1'")
+    deployment.tick()
+    deployment.execute(
+        "UPDATE ponctuel.messages SET state = 'refused', hold_reason = NULL, "
+        "settled_at = ponctuel.clock() WHERE subject = 'F3'"
+    )
+    deployment.execute(
+        "INSERT INTO ponctuel.followup_decisions SELECT 'B1', 'invoice', 'F3', '0', 9, 'skip', "
+        "ponctuel.clock(), 'anne', 'vu'"
+    )
+    deployment.execute(
+        "UPDATE ponctuel.messages SET planned_at = planned_at - interval '2 days' "
+        "WHERE subject = 'F2'"
+    )
+    deployment.execute(
+        "INSERT INTO ponctuel.quarantine (job, step, business_id, item, run_id, at, reason) VALUES "
+        "('followups', 'plan_relances', 'B1', 'C9', gen_random_uuid(), ponctuel.clock(), 'x')"
+    )
 
 
 def test_a_call_without_any_business_still_answers_what_the_description_says(door: Door) -> None:

@@ -52,7 +52,7 @@ def test_a_dry_run_answers_with_its_report_and_sends_nothing(door: Door) -> None
     assert (body["success"], body["dryRun"], body["status"]) == (True, True, "succeeded")
     assert [message["subject"] for message in body["report"]["messages"]] == ["F1"]
     assert [left["subject"] for left in body["report"]["left_out"]] == ["F2"]
-    assert "1 message(s)" in body["message"]
+    assert "1 message, " in body["message"]
     assert door.deployment.messages() == []
     assert door.deployment.smtp.accepted() == []
     shown = door.get(f"/runs/{body['runId']}").json()
@@ -232,4 +232,4 @@ def test_a_dry_run_of_each_zone_is_done(door: Door, monkeypatch: pytest.MonkeyPa
     body = door.post(RUNS, {"dry_run": True}).json()
     messages = [m["subject"] for run in body["runs"] for m in run["report"]["messages"]]
     assert messages == ["F1"]
-    assert "1 message(s)" in body["message"]
+    assert "1 message, " in body["message"]

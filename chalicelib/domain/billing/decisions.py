@@ -7,7 +7,7 @@ which may be a view: hence plain single-relation statements.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
@@ -71,7 +71,7 @@ SELECT f.business_id, f.document, f.number, f.customer_id, f.customer_name, p.le
   FROM facts f JOIN LATERAL ({_PROBLEM}) p ON true
  WHERE NOT f.stopped AND NOT f.in_flight
    AND (CAST(:business_id AS text) IS NULL OR f.business_id = :business_id)
- ORDER BY p.at, f.business_id, f.number
+ ORDER BY p.at, f.business_id, f.number LIMIT :limit
 """
 
 _STUCK = text(f"""
@@ -83,7 +83,7 @@ SELECT m.business_id, m.content->>'document' AS document, m.content->>'number' A
    AND m.planned_at <= ponctuel.clock() - CAST(:too_long AS interval)
    AND NOT (m.state = 'held' AND m.hold_reason = 'window' AND m.not_before > ponctuel.clock())
    AND (CAST(:business_id AS text) IS NULL OR m.business_id = :business_id)
- ORDER BY m.planned_at, m.id
+ ORDER BY m.planned_at, m.id LIMIT :limit
 """)
 
 _OF_DOCUMENT = """business_id = :business_id AND document = :document
@@ -201,19 +201,16 @@ def decide(
     return Decided(row["business_id"], document, number, decision, values["level"])
 
 
-def to_handle(
-    connection: Connection, business_id: str | None = None
-) -> Sequence[Mapping[str, Any]]:
-    """The levels of open documents that did not go out and wait for a decision, oldest first."""
-    values = {"business_id": business_id} | _today(connection)
-    return [dict(row) for row in connection.execute(text(_TO_HANDLE), values).mappings()]
-
-
-def stuck(connection: Connection, business_id: str | None = None) -> Sequence[Mapping[str, Any]]:
-    """The relances planned `TOO_LONG` ago that have not left, oldest first; those that only wait
-    for the sending window are not among them."""
-    values = {"business_id": business_id, "too_long": TOO_LONG}
-    return [dict(row) for row in connection.execute(_STUCK, values).mappings()]
+def pending(
+    connection: Connection, business_id: str | None = None, *, limit: int
+) -> dict[str, list[dict[str, Any]]]:
+    """`to_handle`: the levels of open documents that did not go out and wait for a decision.
+    `stuck`: the relances planned `TOO_LONG` ago that have not left, without those that only wait
+    for the sending window. Both oldest first, `limit` rows at most of each."""
+    values = {"business_id": business_id, "limit": limit}
+    handle = connection.execute(text(_TO_HANDLE), values | _today(connection)).mappings()
+    stuck = connection.execute(_STUCK, values | {"too_long": TOO_LONG}).mappings()
+    return {"to_handle": [dict(row) for row in handle], "stuck": [dict(row) for row in stuck]}
 
 
 def history(
