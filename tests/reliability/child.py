@@ -1,9 +1,6 @@
 """One invocation in a process of its own, which can be told to die, or to stop, at a given point.
 
-The points are counted in the order in which the process reaches them: `before_commit`,
-`after_commit`, `before_check` (of the time left for a call), `before_call`, `before_content` (the
-server is about to be asked for it), `inside_call` (the content has gone out, the answer has not
-come) and `after_call`. Children come from a fork server that has everything imported.
+See `points` for what the points are. Children come from a fork server that has everything imported.
 """
 
 from __future__ import annotations
@@ -21,14 +18,12 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-POINTS = ("before_commit", "after_commit", "before_call", "inside_call", "after_call")
-
 # Longer than any Lambda lives.
 FROZEN_S = 1200.0
 
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(
-    ["tests.reliability.child_body", "tests.reliability.knocking", "tests.reliability.deadly_probe"]
+    [f"tests.reliability.{name}" for name in ("child_body", "knocking", "deadly_probe")]
 )
 
 

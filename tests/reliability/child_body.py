@@ -54,7 +54,8 @@ def main(
 def settle_in(environment: dict[str, str]) -> None:
     """What every child does first."""
     os.environ.update(environment)
-    sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for the process's life
+    log = Path(environment.get("TEST_LOG", os.devnull))
+    sys.stdout = sys.stderr = log.open("a")
 
 
 def _arm(wire: Tripwire) -> None:
@@ -62,9 +63,10 @@ def _arm(wire: Tripwire) -> None:
     check, command = deliver._Senders._one, SmtpSession.command
 
     def do_commit(self: Any, connection: Any) -> None:
-        wire.reach("before_commit")
+        place = _place()
+        wire.reach(f"before:{place}")
         commit(self, connection)  # type: ignore[no-untyped-call]  # SQLAlchemy's
-        wire.reach("after_commit")
+        wire.reach(f"after:{place}")
 
     def check_and_send(self: Any, submission: Any, latest: float) -> Any:
         wire.reach("before_check")
@@ -93,6 +95,18 @@ def _arm(wire: Tripwire) -> None:
         (SmtpSession, "send_content", send_content),
     ):
         setattr(owner, name, armed)
+
+
+def _place() -> str:
+    """`module.function` of ours that commits: the innermost outside `chalicelib.db`."""
+    frame = sys._getframe(1)
+    while True:
+        module = frame.f_globals.get("__name__", "")
+        if module.startswith("chalicelib.") and not module.startswith("chalicelib.db."):
+            return f"{module.rpartition('.')[2]}.{frame.f_code.co_name}"
+        if frame.f_back is None:
+            return "elsewhere"
+        frame = frame.f_back
 
 
 def _arm_deadly(where: str, deadly: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from tests.harness import Deployment
@@ -15,15 +16,40 @@ from tests.harness import Deployment
 Key = tuple[str, str, str]
 
 
+def verdict(deployment: Deployment, expected: AbstractSet[Key]) -> Counter[str]:
+    """Counts lost, duplicate and uncertain messages, by the ledger and by the server's journal."""
+    accepted = Counter(entry.message_id for entry in deployment.smtp.accepted())
+    ledger = deployment.messages()
+    found: Counter[str] = Counter()
+    found["duplicate"] = sum(n - 1 for n in accepted.values())
+    found["duplicate"] += sum(
+        n - 1 for n in Counter((m["business_id"], m["subject"], m["step"]) for m in ledger).values()
+    )
+    settled = {
+        (m["business_id"], m["subject"], m["step"])
+        for m in ledger
+        if m["state"] in ("accepted", "uncertain")
+    }
+    found["lost"] = len(expected - settled)
+    found["unexpected"] = len(settled - expected)
+    found["uncertain"] = sum(m["state"] == "uncertain" for m in ledger)
+    found["false"] = sum(
+        m["state"] == "accepted" and m["message_id"] not in accepted for m in ledger
+    )
+    return +found
+
+
 @dataclass(frozen=True)
 class Scenario:
-    """`load` prepares the work; `expected` is the set of (business, subject, step) that must go
-    out, each exactly once. `add` prepares the n-th piece of work for a later slot, and returns what
-    must go out besides."""
+    """`load` prepares the work; `expected` is the set of (business, subject, step) whose effect
+    must come, each exactly once. `add` prepares the n-th piece of work for a later slot, and
+    returns what must come besides. `verify` judges; a job whose effect is rows instead of messages
+    brings its own, which counts the same things."""
 
     load: Callable[[Deployment], None]
     expected: frozenset[Key]
     add: Callable[[Deployment, int], set[Key]]
+    verify: Callable[[Deployment, AbstractSet[Key]], Counter[str]] = verdict
 
 
 def _relances(deployment: Deployment) -> None:
@@ -85,37 +111,6 @@ def at_all_hours(deployment: Deployment) -> None:
         "UPDATE ponctuel.billing_settings SET window_start = '00:00', window_end = '23:59',"
         " business_days_only = false"
     )
-
-
-def recover(deployment: Deployment, job: str) -> None:
-    """What the following ticks do by themselves, once leases and claims of the dead are over."""
-    for _ in range(3):
-        deployment.tick(job, hours=0.2)
-        deployment.tick("deliver_messages", hours=0.2)
-    deployment.tick("deliver_messages", hours=24)
-
-
-def verdict(deployment: Deployment, expected: frozenset[Key] | set[Key]) -> Counter[str]:
-    """Counts lost, duplicate and uncertain messages, by the ledger and by the server's journal."""
-    accepted = Counter(entry.message_id for entry in deployment.smtp.accepted())
-    ledger = deployment.messages()
-    found: Counter[str] = Counter()
-    found["duplicate"] = sum(n - 1 for n in accepted.values())
-    found["duplicate"] += sum(
-        n - 1 for n in Counter((m["business_id"], m["subject"], m["step"]) for m in ledger).values()
-    )
-    settled = {
-        (m["business_id"], m["subject"], m["step"])
-        for m in ledger
-        if m["state"] in ("accepted", "uncertain")
-    }
-    found["lost"] = len(expected - settled)
-    found["unexpected"] = len(settled - expected)
-    found["uncertain"] = sum(m["state"] == "uncertain" for m in ledger)
-    found["false"] = sum(
-        m["state"] == "accepted" and m["message_id"] not in accepted for m in ledger
-    )
-    return +found
 
 
 def state_of(deployment: Deployment) -> dict[str, list[str]]:
