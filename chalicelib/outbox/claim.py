@@ -3,12 +3,16 @@
 A message is *claimed* by one process for as long as that process can live; it is *submitting* from
 the commit before the call until its answer is committed. Whatever a dead process left is swept:
 claimed goes back to planned, submitting becomes uncertain.
+
+`messages.claims` counts the processes that died while this message was being prepared. It goes up
+before a letter is written and back when the process lives on; any outcome sets it to zero. Being
+claimed counts for nothing: hundreds are, and it is the letter being written that can kill.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +25,7 @@ from chalicelib.outbox.plan import ALLOWED, allow_list
 
 # Holds that lift by themselves: the message is looked at again once `not_before` has passed.
 RETRIED_HOLDS = ("window", "attachment", "variable", "sender", "template", "guard", "unknown_kind")
-# A message whose claimers died that often is claimed alone, then set aside.
+# A message whose letter saw that many processes die is claimed alone, then set aside.
 SUSPECT_CLAIMS = 2
 QUARANTINE_CLAIMS = 4
 
@@ -48,6 +52,10 @@ SELECT (SELECT count(*) FROM late) AS expired, (SELECT count(*) FROM lost) AS un
        (SELECT count(*) FROM dropped) AS dropped
 """
 
+# How many times `limit` are ranked: what somebody is claiming at this moment is skipped, and those
+# behind it come in its place. Locking before ranking would write to every message that is due.
+RANKED = 4
+
 # Businesses take turns; a message waits for its run's whole plan (a surge is only known then), and
 # for its job's pause to end. Suspects come last, and alone.
 _CLAIM = f"""
@@ -65,16 +73,16 @@ WITH due AS (
      AND (EXISTS (SELECT 1 FROM ponctuel.go_lives g WHERE g.business_id = '*' AND g.kind = '*')
           OR m.business_id = '' OR {ALLOWED.format(recipient="m.recipient")})
 ), turn AS (
-  SELECT id, nth, suspect FROM due ORDER BY suspect, nth, id LIMIT :limit
+  SELECT id, nth, suspect FROM due ORDER BY suspect, nth, id LIMIT :limit * {RANKED}
 ), chosen AS (
   SELECT id, nth FROM turn
    WHERE NOT suspect OR (id = (SELECT id FROM turn ORDER BY suspect, nth, id LIMIT 1))
 ), locked AS (
   SELECT m.id, c.nth FROM ponctuel.messages m JOIN chosen c ON c.id = m.id
-   WHERE {_DUE} FOR UPDATE OF m SKIP LOCKED
+   WHERE {_DUE} ORDER BY c.nth, m.id LIMIT :limit FOR UPDATE OF m SKIP LOCKED
 ), taken AS (
   UPDATE ponctuel.messages m
-     SET state = 'claimed', hold_reason = NULL, claim_id = :claim_id, claims = m.claims + 1,
+     SET state = 'claimed', hold_reason = NULL, claim_id = :claim_id,
          claimed_until = ponctuel.clock() + :lifetime
     FROM locked WHERE m.id = locked.id
   RETURNING m.*, locked.nth
@@ -88,7 +96,9 @@ SELECT t.id, t.business_id, t.kind, t.subject, t.cycle, t.step, t.channel, t.per
 """
 
 _STILL_MINE = text("""
-SELECT m.id, ponctuel.clock() AS clock FROM ponctuel.messages m
+SELECT m.id, ponctuel.clock() AS clock,
+       EXISTS (SELECT 1 FROM ponctuel.go_lives WHERE business_id = '*' AND kind = '*') AS live
+  FROM ponctuel.messages m
  WHERE m.id IN (SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:ids AS jsonb)))
    AND m.claim_id = :claim_id AND m.state = 'claimed' AND m.claimed_until > ponctuel.clock()
    FOR UPDATE OF m
@@ -107,7 +117,8 @@ WITH news AS (
          key_free = COALESCE(n.key_free, m.key_free),
          not_before = COALESCE(n.until, ponctuel.clock() + n.wait, m.not_before),
          attempts = m.attempts + COALESCE(n.attempts, 0),
-         claims = CASE WHEN n.state IN ('claimed','submitting') THEN m.claims ELSE 0 END,
+         claims = CASE n.state WHEN 'claimed' THEN m.claims + 1
+                               WHEN 'submitting' THEN m.claims ELSE 0 END,
          claim_id = CASE WHEN n.state IN ('planned','held') THEN NULL ELSE m.claim_id END,
          provider = COALESCE(n.provider, m.provider),
          provider_id = COALESCE(n.provider_id, m.provider_id),
@@ -140,7 +151,11 @@ UPDATE ponctuel.messages SET state = 'claimed', submitting_at = NULL
 """)
 
 _UNCLAIM = text("""
-UPDATE ponctuel.messages SET state = 'planned', claim_id = NULL, claims = claims - 1
+UPDATE ponctuel.messages
+   SET state = 'planned', claim_id = NULL,
+       claims = CASE WHEN id IN (SELECT CAST(value AS bigint)
+                                   FROM jsonb_array_elements_text(CAST(:begun AS jsonb)))
+                     THEN greatest(claims - 1, 0) ELSE claims END
  WHERE claim_id = :claim_id AND state = 'claimed'
 """)
 
@@ -185,14 +200,29 @@ def claim(
     return [Claimed(**row) for row in rows]
 
 
-def still_mine(
-    connection: Connection, claim_id: UUID, ids: Sequence[int]
-) -> tuple[set[int], datetime | None]:
-    """Which of these messages are still claimed by us, locked, and the database's clock."""
+@dataclass(frozen=True)
+class Standing:
+    """Which messages are still claimed by us, locked, at the database's clock (aware UTC), and
+    whether the stage is live. No ids: no clock either."""
+
+    ids: frozenset[int] = frozenset()
+    clock: datetime | None = None
+    live: bool = False
+
+
+def still_mine(connection: Connection, claim_id: UUID, ids: Sequence[int]) -> Standing:
+    """Locks those of these messages that are still ours to send."""
     rows = connection.execute(
         _STILL_MINE, {"claim_id": claim_id, "ids": json.dumps(list(ids))}
     ).all()
-    return {row[0] for row in rows}, rows[0][1] if rows else None
+    if not rows:
+        return Standing()
+    return Standing(frozenset(row.id for row in rows), rows[0].clock, rows[0].live)
+
+
+def begins(message: Claimed) -> News:
+    """The news that this message's letter is about to be written: a death from now on counts."""
+    return News(message.id, "claimed", "claimed")
 
 
 def settle(connection: Connection, claim_id: UUID, news: Sequence[News]) -> set[int]:
@@ -209,6 +239,7 @@ def reclaim(connection: Connection, claim_id: UUID, ids: Sequence[int]) -> None:
     connection.execute(_RECLAIM, {"claim_id": claim_id, "ids": json.dumps(list(ids))})
 
 
-def unclaim(connection: Connection, claim_id: UUID) -> None:
-    """Gives back what was claimed and not begun."""
-    connection.execute(_UNCLAIM, {"claim_id": claim_id})
+def unclaim(connection: Connection, claim_id: UUID, begun: Collection[int] = ()) -> None:
+    """Gives back what was claimed and has no outcome. `begun`: the messages that `begins` counted;
+    this process lived on, so that they are not blamed."""
+    connection.execute(_UNCLAIM, {"claim_id": claim_id, "begun": json.dumps(sorted(begun))})

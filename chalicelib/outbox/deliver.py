@@ -1,8 +1,10 @@
 """Delivering: claim, ask the guards, commit *submitting*, call, commit the answers.
 
-Messages go out in windows of as many concurrent calls as are allowed. One transaction commits the
-last window's answers and marks the next window *submitting*, so a crash leaves uncertain only the
-calls that were in flight.
+Messages go out in windows of as many concurrent calls as are allowed, in two transactions: one
+commits the last window's answers and counts the next window as begun; the other asks the guards,
+writes the letters and marks the window *submitting*. A letter can kill the process that writes it:
+no answer may wait for one, so that a crash leaves uncertain only the calls that were in flight.
+All in one transaction would save one round trip of nine.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 from sqlalchemy import Engine
@@ -36,8 +39,12 @@ CLAIM_SIZE = 200
 CALL_S = 65.0
 # The claimer is surely dead that long after its deadline.
 GRACE = timedelta(minutes=2)
-# A record of answers is worth waiting for: losing it makes uncertain what was accepted.
-RECORD_RETRIES = 6
+# Answers are worth waiting for: losing them makes uncertain what was accepted. 16 s in all.
+RETRIES = 6
+FIRST_WAIT_S = 0.25
+LONGEST_WAIT_S = 8.0
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -52,6 +59,11 @@ class Outbox:
     counts: Counter[str] = field(default_factory=Counter)
 
 
+# Claims, and what was begun of them, that could not be given back because the database was away:
+# this process's next delivery does it, or a few outages would look like as many deaths.
+_owed: dict[UUID, set[int]] = {}
+
+
 def deliver(
     outbox: Outbox,
     deadline: Deadline,
@@ -62,8 +74,13 @@ def deliver(
     """Sends what is due (of one run, or of all) until nothing is, the deadline is near, or the
     budget is spent. Returns the outcomes by state. Raises `DatabaseUnavailable`; a provider's
     failures are outcomes."""
+    owed = dict(_owed)
     with transaction(outbox.engine) as connection:
+        for claim_id, begun in owed.items():
+            claim.unclaim(connection, claim_id, begun)
         swept = claim.sweep(connection)
+    for claim_id in owed:
+        _owed.pop(claim_id, None)
     outbox.counts.update({k: v for k, v in swept.items() if v and k != "dropped"})
     with _Senders(outbox) as senders:
         while not _over(deadline, budget):
@@ -90,70 +107,93 @@ def _send_all(
     claim_id: UUID,
     claimed: Sequence[Claimed],
 ) -> bool:
-    """Sends one claim, window by window. False when there is no point in claiming more now."""
+    """Sends one claim, window by window, and gives back what it did not come to. False when there
+    is no point in claiming more now."""
+    begun: set[int] = set()
+    try:
+        return _send_windows(outbox, senders, over, claim_id, claimed, begun)
+    finally:
+        try:
+            with transaction(outbox.engine) as connection:
+                claim.unclaim(connection, claim_id, begun)
+        except (DatabaseUnavailable, DBAPIError) as error:
+            _owed[claim_id] = begun
+            logs.warning("claim_not_given_back", error=error)
+
+
+def _send_windows(
+    outbox: Outbox,
+    senders: _Senders,
+    over: Callable[[], bool],
+    claim_id: UUID,
+    claimed: Sequence[Claimed],
+    begun: set[int],
+) -> bool:
     answers: list[News] = []
     go_on = True
     for start in range(0, len(claimed), outbox.concurrency):
-        if over() or not go_on:
-            go_on = False
+        go_on = go_on and not over()
+        if not go_on:
             break
         window = claimed[start : start + outbox.concurrency]
-        begun = time.monotonic()
-        ready = _record(outbox, claim_id, answers, window)
-        answers = senders.call(ready, begun + CALL_S)
+        begun.update(message.id for message in window)
+        _record(outbox, claim_id, answers, window)
+        latest = time.monotonic() + CALL_S
+        answers = senders.call(_submit(outbox, claim_id, window), latest)
         # When a whole window failed for reasons of our own, the next one would fail alike. A
         # business's own sender is no such reason.
         go_on = not answers or not all(
             news.fields.get("error_code") in SENDER_WIDE_CODES - {"sender"} for news in answers
         )
     _record(outbox, claim_id, answers, ())
-    with transaction(outbox.engine) as connection:
-        claim.unclaim(connection, claim_id)
     return go_on
 
 
 def _record(
     outbox: Outbox, claim_id: UUID, answers: Sequence[News], window: Sequence[Claimed]
-) -> list[Submission]:
-    """One transaction: the last window's answers, the next window's guards and *submitting*. When
-    it fails, whatever the reason, the answers are recorded alone first: nothing else could tell
-    what became of those messages."""
-    try:
-        return _commit(outbox, claim_id, answers, window)
-    except Exception as error:  # noqa: BLE001 - see above; the window's own failure comes out below
-        logs.warning("answers_not_recorded_yet", messages=len(answers), error=error)
-    for retry in range(RECORD_RETRIES + 1):
+) -> None:
+    """Commits the last window's answers, and that the next window is begun. A second try is about
+    the answers alone, which nothing else could tell: to count the window twice would blame it."""
+
+    def settle(again: bool) -> None:
+        news = [*answers, *(() if again else map(claim.begins, window))]
+        if not news:
+            return
+        with transaction(outbox.engine) as connection:
+            written = claim.settle(connection, claim_id, news)
+        outbox.counts.update(news.state for news in answers if news.id in written)
+        _log(answers, written, again=again)
+
+    _until_written(settle)
+
+
+def _submit(outbox: Outbox, claim_id: UUID, window: Sequence[Claimed]) -> list[Submission]:
+    """Commits *submitting*, or why not, for each message of the window; returns the former."""
+
+    def mark(again: bool) -> list[Submission]:
+        with transaction(outbox.engine) as connection:
+            if again:
+                claim.reclaim(connection, claim_id, [message.id for message in window])
+            ready, news = prepare(connection, claim_id, window, outbox.storage)
+            marked = claim.settle(connection, claim_id, news)
+        outbox.counts.update(
+            one.state for one in news if one.id in marked and one.state != "submitting"
+        )
+        return [submission for submission in ready if submission.message.id in marked]
+
+    return _until_written(mark)
+
+
+def _until_written(write: Callable[[bool], T]) -> T:
+    """Tries again through an outage that passes. `write` is told whether it is a further try: the
+    commit before may have gone through, and only its answer have been lost."""
+    for retry in range(RETRIES):
         try:
-            if answers:
-                _commit(outbox, claim_id, answers, (), again=True)
-                answers = ()
-            return _commit(outbox, claim_id, (), window, again=True)
-        except (DatabaseUnavailable, DBAPIError):
-            if retry == RECORD_RETRIES:
-                raise
-            time.sleep(min(0.25 * 2**retry, 8))
-    raise AssertionError("unreachable")
-
-
-def _commit(
-    outbox: Outbox,
-    claim_id: UUID,
-    answers: Sequence[News],
-    window: Sequence[Claimed],
-    *,
-    again: bool = False,
-) -> list[Submission]:
-    """`again`: the commit before may have gone through, and only its answer have been lost."""
-    with transaction(outbox.engine) as connection:
-        written = claim.settle(connection, claim_id, answers)
-        if again:
-            claim.reclaim(connection, claim_id, [message.id for message in window])
-        ready, news = prepare(connection, claim_id, window, outbox.storage)
-        marked = claim.settle(connection, claim_id, news)
-    outbox.counts.update(n.state for n in (*answers, *news) if n.id in written | marked)
-    outbox.counts.pop("submitting", None)
-    _log(answers, written, again=again)
-    return [submission for submission in ready if submission.message.id in marked]
+            return write(retry > 0)
+        except (DatabaseUnavailable, DBAPIError) as error:
+            logs.warning("delivery_not_recorded_yet", error=error)
+            time.sleep(min(FIRST_WAIT_S * 2**retry, LONGEST_WAIT_S))
+    return write(True)
 
 
 def _log(answers: Sequence[News], written: set[int], *, again: bool) -> None:

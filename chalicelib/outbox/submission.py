@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from chalicelib import logs
 from chalicelib.db.sqlstate import database_error
@@ -26,8 +26,6 @@ from chalicelib.settings import settings
 
 # How long a message waits before it is looked at again, when something has to be put right.
 LOOK_AGAIN = timedelta(hours=1)
-
-_LIVE = text("SELECT EXISTS (SELECT 1 FROM ponctuel.go_lives WHERE business_id='*' AND kind='*')")
 
 
 @dataclass(frozen=True)
@@ -52,11 +50,11 @@ def prepare(
     and the news of all of them (submitting, held, cancelled)."""
     if not window:
         return [], []
-    mine, clock = claim.still_mine(connection, claim_id, [message.id for message in window])
-    messages = [message for message in window if message.id in mine]
-    if not messages or clock is None:
+    mine = claim.still_mine(connection, claim_id, [message.id for message in window])
+    if mine.clock is None:
         return [], []
-    live = bool(connection.execute(_LIVE).scalar())
+    clock = mine.clock
+    messages = [message for message in window if message.id in mine.ids]
     verdicts = _ask(connection, messages, clock)
     ready: list[Submission] = []
     news: list[News] = []
@@ -64,7 +62,7 @@ def prepare(
         verdict = verdicts.get(message.id)
         if isinstance(verdict, Send):
             try:
-                submission, rendered = _submission(message, verdict, clock, live, storage)
+                submission, rendered = _submission(message, verdict, clock, mine.live, storage)
             except _Held as held:
                 news.append(_held(message, held.reason, clock + LOOK_AGAIN, str(held)))
             except Exception as error:  # noqa: BLE001 - per-item isolation: this letter only

@@ -140,6 +140,17 @@ def test_a_message_that_somebody_is_claiming_is_left_to_them(live: Deployment) -
     assert len(ids) == len(set(ids)) == 10
 
 
+def test_two_that_claim_at_the_same_moment_both_get_their_fill(live: Deployment) -> None:
+    for n in range(10):
+        plan(live, f"m{n}")
+    with transaction(live.database.engine()) as first:
+        mine = claim.claim(first, uuid4(), limit=4, lifetime=LIFETIME)
+        with transaction(live.database.engine()) as second:
+            theirs = claim.claim(second, uuid4(), limit=4, lifetime=LIFETIME)
+    assert [m.subject for m in mine] == ["m0", "m1", "m2", "m3"]
+    assert [m.subject for m in theirs] == ["m4", "m5", "m6", "m7"]
+
+
 def test_what_a_dead_process_had_claimed_is_planned_again_once_it_is_surely_dead(
     live: Deployment,
 ) -> None:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from chalicelib.errors import ItemFailed
 from chalicelib.outbox import kinds, operator
 from chalicelib.outbox.kinds import Claimed, Kind, Send, Verdict
 from chalicelib.outbox.plan import SURGE_FACTOR, SURGE_FLOOR, Plan, keys
 from chalicelib.runner.deadline import Deadline
 from chalicelib.runner.invocation import bench_for
-from chalicelib.runner.job import Batch, Job, Outcome, Preview, Run, Step
+from chalicelib.runner.job import Batch, Job, Outcome, Prepared, Preview, Run, Step
 from chalicelib.runner.request import request_dry_run, run_or_raise
 from chalicelib.runner.work import rehearse, work
 from tests.harness import Deployment
@@ -276,17 +275,35 @@ def test_a_business_that_always_sends_much_may_send_five_times_its_usual_day(
 @pytest.mark.usefixtures("no_time")
 def test_a_run_that_fails_after_it_planned_a_surge_does_not_let_it_leave(bench: Bench) -> None:
     bench.due("B1", *some(SURGE_FLOOR + 1))
-    broken = Step("broken", "SELECT (1/0)::text AS business_id, '' AS item", _Nothing())
-    failing = planner(NOW, "NULL::jsonb", broken)
-    statuses = [bench.run(failing), bench.run(failing, hours=0.1), bench.run(failing, hours=0.1)]
-    assert statuses == [["continued"], ["continued"], ["failed"]]
+    failing = replace(
+        planner(NOW, "NULL::jsonb", Step("next", DUE, _Nothing())), prepare=_once_only()
+    )
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(failing)
+    assert [bench.run(failing, hours=0.1) for _ in range(3)] == [
+        ["continued"],
+        ["continued"],
+        ["failed"],
+    ]
     bench.deployment.deliver()
     assert bench.states() == {("B1", "held", "approval"): SURGE_FLOOR + 1}
 
 
+def _once_only() -> Callable[[Run, Connection], Prepared]:
+    calls: list[Run] = []
+
+    def prepare(run: Run, _connection: Connection) -> Prepared:
+        calls.append(run)
+        if len(calls) > 1:
+            raise RuntimeError("not again")
+        return Prepared({})
+
+    return prepare
+
+
 class _Nothing:
     def apply(self, run: Run, connection: Connection, batch: Batch) -> Outcome:
-        raise ItemFailed("jamais")
+        raise KeyboardInterrupt
 
     def preview(self, run: Run, connection: Connection, batch: Batch) -> Preview:
         return Preview()
