@@ -17,6 +17,7 @@ from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
     NameResolutionError,
+    NewConnectionError,
     ProxyError,
     SSLError,
     TimeoutError,
@@ -176,16 +177,15 @@ class Client:
                 "l'adresse et l'heure de ce poste ; derrière un proxy d'entreprise, donnez son "
                 "autorité par SSL_CERT_FILE."
             )
-        elif isinstance(error, ConnectTimeoutError):
-            why = f"{host} ne répond pas en {CONNECT_S:.0f} secondes : vérifiez le réseau."
-        elif isinstance(error, TimeoutError):
-            why = (
-                f"{host} n'a pas répondu en {READ_S:.0f} secondes : réessayez ; une exécution "
-                "déjà demandée continue (`./ponctuel runs`)."
-            )
         elif isinstance(error, ProxyError):
             why = "le proxy de ce poste (HTTPS_PROXY) n'est pas joignable : vérifiez-le."
-        else:
+        elif isinstance(error, TimeoutError) and not isinstance(error, NewConnectionError):
+            connecting = isinstance(error, ConnectTimeoutError)
+            why = (
+                f"{host} ne répond pas en {CONNECT_S if connecting else READ_S:.0f} secondes : "
+                "vérifiez le réseau et réessayez."
+            )
+        else:  # a NewConnectionError, which urllib3 counts among the time-outs, or a broken one
             why = f"{host} refuse ou coupe la connexion : vérifiez l'adresse et le réseau."
         return StageError(f"{self._name} n'est pas joignable : {why}", passing=True)
 

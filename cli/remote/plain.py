@@ -29,7 +29,7 @@ def plain(value: Any, name: str = "") -> Any:
             return value
         return {snake(key): plain(item, snake(key)) for key, item in value.items()}
     if isinstance(value, list):
-        return [plain(item, name) for item in value]
+        return [plain(item, "" if isinstance(item, dict) else name) for item in value]
     if isinstance(value, str):
         return _text(value, name)
     return value

@@ -11,10 +11,15 @@ from urllib.parse import quote
 
 from chalicelib.errors import NotFound
 from cli.remote.address import address
-from cli.remote.client import Client
-from cli.remote.plain import detail, plain, run
+from cli.remote.client import Client, StageError
+from cli.remote.plain import detail, plain, run, snake
 
 Row = dict[str, Any]
+
+OTHER_VERSION = StageError(
+    "L'étape répond, mais pas comme cette version-ci l'attend : c'est une autre version, ou un "
+    "autre service. Déployez cette version, ou corrigez l'adresse."
+)
 
 
 @dataclass(frozen=True)
@@ -24,11 +29,11 @@ class Stage:
     client: Client
 
     def jobs(self) -> list[Row]:
-        return list(plain(self.client.get("/jobs")["jobs"]))
+        return list(plain(_listed(self.client.get("/jobs"), "jobs")))
 
     def runs(self, job: str | None, limit: int) -> list[Row]:
         path = "/runs" if job is None else f"/jobs/{quote(job, safe='')}/runs"
-        return [run(row) for row in self.client.get(path, {"limit": limit})["runs"]]
+        return [run(row) for row in _listed(self.client.get(path, {"limit": limit}), "runs")]
 
     def run(self, wanted: str) -> Row:
         number = wanted.lstrip("#")
@@ -38,25 +43,29 @@ class Stage:
 
     def messages(self, where: Mapping[str, str | None], limit: int) -> Row:
         asked = {"business" if name == "business_id" else name: where[name] for name in where}
-        found: Row = plain(self.client.get("/messages", {**asked, "limit": limit}))
-        return {name: found[name] for name in ("counts", "messages")}
+        answer = self.client.get("/messages", {**asked, "limit": limit})
+        return {name: plain(_listed(answer, name)) for name in ("counts", "messages")}
 
     def message(self, number: int) -> Row:
-        return _without_success(plain(self.client.get(f"/messages/{number}")))
+        found: Row = plain(self.client.get(f"/messages/{number}"))
+        if found.get("id") != number:
+            raise OTHER_VERSION
+        return {name: found[name] for name in found if name != "success"}
 
     def explain(
         self, document: str, number: str, business_id: str | None, *, force: bool
     ) -> list[Row]:
         asked = {"document": document, "number": number, "business": business_id}
         found = self.client.get("/followups/explain", asked | ({"force": "1"} if force else {}))
-        return list(plain(found["documents"]))
+        return list(plain(_listed(found, "documents")))
 
     def pending(self, business_id: str | None, limit: int) -> Row:
         asked = {"business": business_id, "limit": limit}
-        return _without_success(plain(self.client.get("/followups/pending", asked)))
+        answer = self.client.get("/followups/pending", asked)
+        return {snake(name): plain(_listed(answer, name)) for name in ("toHandle", "stuck")}
 
     def quarantine(self, limit: int) -> list[Row]:
-        return list(plain(self.client.get("/quarantine", {"limit": limit})["items"]))
+        return list(plain(_listed(self.client.get("/quarantine", {"limit": limit}), "items")))
 
     def pause(self, job: str, reason: str) -> list[str]:
         return self._changed(job, "pause", {"reason": reason})
@@ -66,9 +75,10 @@ class Stage:
 
     def _changed(self, job: str, verb: str, body: Mapping[str, object]) -> list[str]:
         answer = self.client.post(f"/jobs/{quote(job, safe='')}/{verb}", body)
-        # A version without `zones` lists them with the job.
-        known = [state["zone"] for state in answer["job"]["states"]]
-        return list(answer.get("zones", known))
+        if "zones" in answer:
+            return list(_listed(answer, "zones"))
+        # A version without it lists them with the job.
+        return [state["zone"] for state in _listed(answer.get("job") or {}, "states")]
 
 
 @contextmanager
@@ -81,5 +91,9 @@ def stage(arguments: Namespace) -> Iterator[Stage]:
         client.close()
 
 
-def _without_success(row: Row) -> Row:
-    return {name: row[name] for name in row if name != "success"}
+def _listed(answer: Row, name: str) -> list[Any]:
+    """A list of the answer. Raises `StageError` when whoever answers is no Ponctuel of ours."""
+    found = answer.get(name)
+    if not isinstance(found, list):
+        raise OTHER_VERSION
+    return found

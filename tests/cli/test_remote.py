@@ -1,0 +1,259 @@
+"""`--stage` and `--url`: each command on a deployed stage gives what it gives on its database."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+import app
+from sandbox import http as gateway
+from tests.cli.command_line import CommandLine
+from tests.harness import TODAY, Deployment
+from tests.routes.doors import SECRET, Door, opened
+
+REASON = ("--reason", "vu avec le client")
+COMMANDS = (
+    ("jobs",),
+    ("runs",),
+    ("runs", "followups", "--limit", "2"),
+    ("show", "1"),
+    ("show", "#2"),
+    ("messages",),
+    ("messages", "--state", "retenu", "--business", "B2"),
+    ("messages", "--hold", "review"),
+    ("message", "1"),
+    ("message", "2"),
+    ("message", "3"),
+    ("explain", "facture", "FAC/2026/0001"),
+    ("explain", "devis", "D1", "--force"),
+    ("explain", "invoice", "F2", "--business", "B1"),
+    ("followups", "list"),
+    ("followups", "list", "--business", "B2"),
+    ("quarantine", "list"),
+    ("preview", "followups", "--from", "2026-03-01", "--days", "40"),
+)
+
+
+@pytest.fixture
+def door(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+    """The stage's own process is this one; nobody but its callers knows that."""
+    monkeypatch.setenv("CRON_SECRET", SECRET)
+    with opened(deployment) as door:
+        yield door
+
+
+@pytest.fixture
+def stage(door: Door, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of the deployment behind an API Gateway on this machine."""
+    monkeypatch.setenv("PONCTUEL_SECRET_ESSAI", SECRET)
+    with gateway.server(app.app) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/api"
+        monkeypatch.setenv("PONCTUEL_URL_ESSAI", url)
+        yield url
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def lived(deployment: Deployment, stage: str) -> Deployment:
+    """A stage on which something of everything has happened."""
+    deployment.open_business(zone="Europe/Paris")
+    deployment.open_business("B2", zone="Mars/Olympus")
+    deployment.open_business("B3")
+    deployment.execute("DELETE FROM ponctuel.go_lives WHERE business_id = 'B3'")
+    deployment.invoice("F1", number="FAC/2026/0001")
+    deployment.invoice("F2", promised_until=TODAY)
+    deployment.invoice("F3", business_id="B3")
+    deployment.quote(business_id="B3")
+    deployment.customer("C2")
+    deployment.invoice("F4", customer_id="C2")
+    deployment.smtp.fail("refuse_permanent")
+    deployment.tick()
+    deployment.smtp.heal()
+    deployment.rehearse()
+    deployment.tick(hours=30)
+    deployment.execute(
+        "INSERT INTO ponctuel.quarantine (job, step, business_id, item, run_id, at, reason) VALUES "
+        "('followups', 'plan_relances', 'B1', 'C9', gen_random_uuid(), ponctuel.clock(), 'x')"
+    )
+    return deployment
+
+
+def test_every_command_says_the_same_of_a_stage_as_of_its_database(
+    lived: Deployment, ponctuel: CommandLine
+) -> None:
+    for command in COMMANDS:
+        here = ponctuel(*command, "--json")
+        there = ponctuel(*command, "--json", "--stage", "essai")
+        assert (here.code, there.code) == (0, 0), (command, here.err, there.err)
+        assert here.data == there.data, command
+        # …and it reads the same, whichever side of the command the stage is named on.
+        assert ponctuel(*command).out == ponctuel("--stage", "essai", *command).out, command
+
+
+def test_a_run_over_https_waits_for_its_end_and_exits_as_a_local_one(
+    lived: Deployment, ponctuel: CommandLine
+) -> None:
+    lived.customer("C6")
+    lived.invoice("F6", customer_id="C6")
+    answer = ponctuel("run", "followups", "--stage", "essai", "--reason", "clôture")
+    assert answer.code == 2, "B2's zone does not exist"
+    assert "1 prévu, 1 envoyé" in answer.words
+    assert "Fuseau horaire inconnu" in answer.words
+    run = lived.last_run()
+    assert (run["door"], run["requested_by"], run["reason"]) == ("http", "bearer", "clôture")
+    here = ponctuel("show", str(run["number"]), "--json").data
+    again = ponctuel("run", "followups", "--json", "--stage", "essai").data[0]
+    assert here.keys() == again.keys()
+    assert lived.last_run()["id"].hex == again["id"].replace("-", "")
+
+
+def test_a_dry_run_is_the_same_on_both_sides(lived: Deployment, ponctuel: CommandLine) -> None:
+    lived.customer("C5")
+    lived.invoice("F5", customer_id="C5")
+    before = lived.states()
+    asked = ("--as-of", "2026-03-16T10:00:00+01:00", "--force")
+    for command in (("dry-run", "followups"), ("run", "followups", "--dry-run", *asked)):
+        here = ponctuel(*command, "--json")
+        there = ponctuel(*command, "--json", "--stage", "essai")
+        assert (here.code, there.code) == (0, 0), there.err
+        (one,), (other,) = here.data, there.data
+        assert one["report"]["messages"]
+        for message in (*one["report"]["messages"], *other["report"]["messages"]):
+            # Inside the sending window that is now, and now goes on.
+            del message["not_before"], message["expires_at"]
+        assert one["report"] == other["report"]
+        assert one["as_of"] == other["as_of"]
+        assert one.keys() == other.keys()
+    shown = ponctuel("dry-run", "followups", "--all", "--stage", "essai")
+    assert shown.out == ponctuel("run", "--dry-run", "followups", "--all").out
+    assert lived.states() == before
+
+
+def test_a_quiet_job_that_has_nothing_to_do_is_a_success_there_too(
+    deployment: Deployment, stage: str, ponctuel: CommandLine
+) -> None:
+    for where in ((), ("--stage", "essai")):
+        answer = ponctuel("run", "deliver_messages", *where)
+        assert (answer.code, "Rien à faire." in answer.out) == (0, True)
+    (run,) = ponctuel("run", "deliver_messages", "--json", "--stage", "essai").data
+    assert (run["status"], run["zone"], run["counts"]) == ("succeeded", "Europe/Paris", {})
+
+
+def test_a_job_is_paused_and_resumed_from_afar(
+    deployment: Deployment, stage: str, ponctuel: CommandLine
+) -> None:
+    assert ponctuel("pause", "followups", "--stage", "essai").code == 1
+    paused = ponctuel("pause", "followups", "--reason", "inventaire", "--stage", "essai")
+    assert "followups est en pause (Europe/Paris)" in paused.out
+    assert deployment.tick()["status"] == ["paused"]
+    assert "inventaire" in ponctuel("jobs", "--stage", "essai").out
+    resumed = ponctuel("resume", "followups", "--json", "--stage", "essai").data
+    assert resumed == {"job": "followups", "paused": False, "zones": ["Europe/Paris"]}
+    assert deployment.tick()["status"] == ["succeeded"]
+
+
+def test_ctrl_c_leaves_the_run_going_and_says_how_to_see_it(
+    deployment: Deployment,
+    door: Door,
+    stage: str,
+    ponctuel: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    door.nobody_works()
+
+    def interrupted(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.remote.run.time.sleep", interrupted)
+    answer = ponctuel("run", "followups", "--stage", "essai")
+    run = deployment.last_run()
+    assert answer.code == 130
+    assert f"./ponctuel show {run['id']} --stage essai" in answer.err
+    assert run["status"] == "queued"
+
+
+def test_the_waiting_outlives_a_stage_that_stumbles_but_not_one_that_is_gone(
+    deployment: Deployment,
+    door: Door,
+    stage: str,
+    ponctuel: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    door.nobody_works()
+    pauses: list[float] = []
+
+    def stumble(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 1:
+            monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+        if len(pauses) == 3:
+            monkeypatch.setenv("DATABASE_URL", deployment.database.url)
+            deployment.execute("UPDATE ponctuel.runs SET status = 'succeeded'")
+
+    monkeypatch.setattr("cli.remote.run.time.sleep", stumble)
+    assert ponctuel("run", "followups", "--stage", "essai").code == 0
+    assert pauses == sorted(pauses)
+    pauses.clear()
+    monkeypatch.setattr("cli.remote.run.PATIENCE", 1)
+    deployment.execute("UPDATE ponctuel.job_state SET run_id = NULL")
+    answer = ponctuel("run", "followups", "--stage", "essai")
+    assert answer.code == 1
+    assert "./ponctuel show" in answer.err
+    assert "base de données" in answer.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("cancel", "1", *REASON), ("go-live", *REASON), ("migrate",), ("followups", "retry", "invoice",
+     "F1", *REASON), ("quarantine", "release", "followups", "B1", "C1")],
+)  # fmt: skip
+def test_what_only_works_on_the_database_says_so_and_does_nothing(
+    ponctuel: CommandLine, command: tuple[str, ...]
+) -> None:
+    answer = ponctuel("--stage", "essai", *command)
+    assert (answer.code, answer.out) == (1, "")
+    assert "n'existe pas à distance" in answer.err
+
+
+def test_what_does_not_exist_there_is_told_in_one_line(
+    deployment: Deployment, stage: str, ponctuel: CommandLine
+) -> None:
+    for command, told in (
+        (("show", "99"), "Aucune exécution ne porte ce numéro ou cet identifiant."),
+        (("show", "../jobs"), "Aucune exécution ne porte ce numéro ou cet identifiant."),
+        (("message", "99"), "Aucun message ne porte ce numéro."),
+        (("explain", "devis", "D9"), "Aucun devis ne porte le numéro « D9 »."),
+        (("runs", "nope"), "Aucun job ne s'appelle « nope »"),
+        (("run", "nope"), "Aucun job ne s'appelle « nope »"),
+        (("preview", "nope"), "L'étape n'a pas de job « nope »"),
+        (("runs", "--limit", "9999"), "limit doit être un nombre de 1 à 100."),
+        (("run", "followups", "--zone", "UTC"), "--zone n'existe pas à distance"),
+    ):
+        answer = ponctuel("--stage", "essai", *command)
+        assert (answer.code, answer.out) == (1, ""), command
+        assert told in answer.err, (command, answer.err)
+        assert answer.err.count("\n") == 1
+
+
+def test_a_server_on_this_machine_without_a_secret_needs_none(
+    deployment: Deployment, stage: str, ponctuel: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CRON_SECRET")
+    monkeypatch.delenv("PONCTUEL_SECRET_ESSAI")
+    assert ponctuel("jobs", "--url", stage).code == 0
+    assert ponctuel("jobs", "--url", f"{stage}/").code == 0
+
+
+def test_a_database_is_not_needed_to_ask_a_stage(
+    deployment: Deployment, stage: str, ponctuel: CommandLine
+) -> None:
+    data: Any = ponctuel("preview", "followups", "--json", "--stage", "essai").data
+    assert data["schedule"] == "0 * * * *"
+    assert urlsplit(stage).path == "/api"
