@@ -33,7 +33,7 @@ _RETRIED = ", ".join(f"'{reason}'" for reason in RETRIED_HOLDS)
 _DUE = f"""(m.state = 'planned' OR (m.state = 'held' AND m.hold_reason IN ({_RETRIED})))
    AND m.not_before <= ponctuel.clock() AND m.expires_at > ponctuel.clock()"""
 
-_SWEEP = """
+_SWEEP = f"""
 WITH late AS (
   UPDATE ponctuel.messages SET state = 'expired', key_free = true, settled_at = ponctuel.clock()
    WHERE state IN ('planned','held') AND expires_at <= ponctuel.clock() RETURNING id
@@ -49,7 +49,8 @@ WITH late AS (
    WHERE state = 'claimed' AND claimed_until <= ponctuel.clock() RETURNING id
 )
 SELECT (SELECT count(*) FROM late) AS expired, (SELECT count(*) FROM lost) AS uncertain,
-       (SELECT count(*) FROM dropped) AS dropped
+       EXISTS (SELECT 1 FROM dropped) OR EXISTS (SELECT 1 FROM ponctuel.messages m WHERE {_DUE})
+         AS due
 """
 
 # How many times `limit` are ranked: what somebody is claiming at this moment is skipped, and those
@@ -170,10 +171,18 @@ class News:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
-def sweep(connection: Connection) -> Mapping[str, int]:
-    """Expires what is too late and takes back what dead processes left. Returns the counts."""
-    row = connection.execute(text(_SWEEP), {"quarantine": QUARANTINE_CLAIMS}).mappings().one()
-    return dict(row)
+@dataclass(frozen=True)
+class Swept:
+    """How many messages expired and became uncertain, and whether any is due now."""
+
+    expired: int
+    uncertain: int
+    due: bool
+
+
+def sweep(connection: Connection) -> Swept:
+    """Expires what is too late and takes back what dead processes left."""
+    return Swept(*connection.execute(text(_SWEEP), {"quarantine": QUARANTINE_CLAIMS}).one())
 
 
 def claim(

@@ -81,7 +81,9 @@ def deliver(
         swept = claim.sweep(connection)
     for claim_id in owed:
         _owed.pop(claim_id, None)
-    outbox.counts.update({k: v for k, v in swept.items() if v and k != "dropped"})
+    outbox.counts.update(expired=swept.expired, uncertain=swept.uncertain)
+    if not swept.due:
+        return +outbox.counts
     with _Senders(outbox) as senders:
         while not _over(deadline, budget):
             claim_id = uuid4()
@@ -93,7 +95,7 @@ def deliver(
             over = partial(_over, deadline, budget)
             if not claimed or not _send_all(outbox, senders, over, claim_id, claimed):
                 break
-    return outbox.counts
+    return +outbox.counts
 
 
 def _over(deadline: Deadline, budget: Deadline | None) -> bool:
