@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from urllib.request import Request, urlopen
+from uuid import uuid4
 
 import pytest
 
@@ -76,3 +79,35 @@ def aws() -> Iterator[str]:
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
     server.stop()
+
+
+@dataclass(frozen=True)
+class Key:
+    """An access key of the simulated AWS."""
+
+    id: str
+    secret: str
+
+
+@pytest.fixture
+def powerless(aws: str, aws_credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Key]:
+    """Credentials that AWS knows and that have no right at all. While the test lasts, the simulated
+    AWS looks at signatures and rights."""
+    import boto3
+
+    name = f"powerless-{uuid4().hex[:8]}"
+    with closing(boto3.session.Session().client("iam", "eu-west-3", endpoint_url=aws)) as iam:
+        iam.create_user(UserName=name)
+        made = iam.create_access_key(UserName=name)["AccessKey"]
+    key = Key(made["AccessKeyId"], made["SecretAccessKey"])
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key.id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key.secret)
+    _calls_before_rights_count(aws, "0")
+    yield key
+    _calls_before_rights_count(aws, "inf")
+
+
+def _calls_before_rights_count(aws: str, number: str) -> None:
+    headers = {"Content-Type": "text/plain"}
+    with urlopen(Request(f"{aws}/moto-api/reset-auth", number.encode(), headers)) as answer:
+        assert answer.status == 200

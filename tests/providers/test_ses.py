@@ -12,6 +12,7 @@ import pytest
 from chalicelib.errors import OutcomeUnknown, ProviderError
 from chalicelib.providers.mail.port import SENDER_WIDE_CODES, Address
 from chalicelib.providers.mail.ses import SesProvider
+from tests.providers.conftest import Key
 from tests.providers.mails import mail
 from tests.providers.wire import Conversation, serving, until_closed
 
@@ -159,6 +160,32 @@ def test_what_ses_says_is_put_down_to_whom_it_concerns(
     assert "@" not in str(said.value)
     assert said.value.__suppress_context__
     assert not (said.value.permanent and said.value.code in SENDER_WIDE_CODES)
+
+
+def test_a_role_without_the_right_and_an_unknown_key_are_nobodys_message_s_fault(
+    aws: str, powerless: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for change in ({}, {"AWS_SECRET_ACCESS_KEY": "wrong"}, {"AWS_ACCESS_KEY_ID": "AKIAUNKNOWN"}):
+        for name, value in change.items():
+            monkeypatch.setenv(name, value)
+        with contextlib.closing(provider(aws)) as sender, pytest.raises(ProviderError) as refused:
+            sender.send(mail())
+        assert (refused.value.code, refused.value.permanent) == ("credentials", False)
+        assert "ses:SendEmail" in str(refused.value)
+
+
+def test_an_identity_of_another_region_is_unknown_in_this_one(aws: str) -> None:
+    import boto3
+
+    with contextlib.closing(
+        boto3.session.Session().client("sesv2", "eu-central-1", endpoint_url=aws)
+    ) as console:
+        console.create_email_identity(EmailIdentity="atelier-ailleurs.example")
+    sender = provider(aws)
+    with contextlib.closing(sender), pytest.raises(ProviderError) as refused:
+        sender.send(mail(sender=Address("lea@atelier-ailleurs.example")))
+    assert (refused.value.code, refused.value.permanent) == ("sender", False)
+    assert "la région de MAIL_URL" in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from chalicelib.providers.storage import open_storage
 from chalicelib.providers.storage.folder import FolderStorage
 from chalicelib.providers.storage.port import Storage
 from chalicelib.providers.storage.s3 import S3Storage
+from tests.providers.conftest import Key
 from tests.providers.wire import serving
 
 KEY = "B1/factures/F-1042.pdf"
@@ -165,29 +168,128 @@ def test_a_document_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["B1", "taken.pdf"]
 
 
-def test_a_bucket_out_of_reach_or_missing_leaves_the_message_in_the_queue(
+def told(endpoint: str, bucket: str = "documents") -> ProviderError:
+    """What S3 at this address makes of reading KEY: the message waits, whatever it is."""
+    store = S3Storage(bucket, region="eu-west-3", endpoint_url=endpoint)
+    with contextlib.closing(store), pytest.raises(ProviderError) as error:
+        store.read(KEY, max_bytes=1000)
+    assert not error.value.permanent
+    assert error.value.provider == "s3"
+    return error.value
+
+
+def test_a_bucket_that_does_not_exist_is_a_setting_to_correct(
     aws: str, bucket: Any, aws_credentials: None
 ) -> None:
-    def cut(client: socket.socket) -> None:
-        client.recv(65536)
-        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart")
+    for name in ("no-such-bucket", "Impossible Name"):
+        error = told(aws, name)
+        assert error.code == "configuration"
+        assert "STORAGE_URL" in str(error)
 
-    def denied(client: socket.socket) -> None:
-        client.recv(65536)
-        body = b"<Error><Code>AccessDenied</Code></Error>"
-        client.sendall(b"HTTP/1.1 403 No\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
-    with serving(cut) as cutting, serving(denied) as denying:
-        for endpoint, name, code in (
-            (aws, "no-such-bucket", "configuration"),
-            (f"http://127.0.0.1:{cutting}", "documents", "connection"),
-            (f"http://127.0.0.1:{denying}", "documents", "credentials"),
-        ):
-            store = S3Storage(name, region="eu-west-3", endpoint_url=endpoint)
-            with pytest.raises(ProviderError) as error:
-                store.read(KEY, max_bytes=1000)
-            assert (error.value.code, error.value.permanent) == (code, False)
-            store.close()
+def test_a_document_that_may_not_be_read_names_the_rights_and_a_bad_key_the_credentials(
+    aws: str, bucket: Any, powerless: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied = told(aws)
+    assert denied.code == "credentials"
+    assert "s3:GetObject" in str(denied)
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"):
+        monkeypatch.setenv(name, "wrong")
+        unknown = told(aws)
+        assert unknown.code == "credentials"
+        assert "identifiants" in str(unknown)
+
+
+def test_without_credentials_the_role_is_to_be_looked_at(
+    aws: str, bucket: Any, aws_credentials: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    error = told(aws)
+    assert error.code == "credentials"
+    assert "rôle" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "error_code", "code", "says"),
+    [
+        ("400 Bad", "ExpiredToken", "credentials", "expirés"),
+        ("400 Bad", "InvalidToken", "credentials", "identifiants"),
+        ("403 No", "RequestTimeTooSkewed", "credentials", "identifiants"),
+        ("403 No", "AccessDenied", "credentials", "s3:GetObject"),
+        ("400 Bad", "AuthorizationHeaderMalformed", "configuration", "?region="),
+        ("400 Bad", "IllegalLocationConstraintException", "configuration", "?region="),
+        ("301 Moved", "PermanentRedirect", "configuration", "?region="),
+        ("404 No", "NoSuchBucket", "configuration", "n’existe pas"),
+        ("503 Slow", "SlowDown", "throttled", "ralentir"),
+        ("400 Bad", "RequestLimitExceeded", "throttled", "ralentir"),
+        ("500 Oops", "InternalError", "connection", "injoignable"),
+        ("503 Busy", "ServiceUnavailable", "connection", "injoignable"),
+    ],
+)
+def test_what_s3_says_is_put_into_french_with_what_to_do(
+    aws_credentials: None,
+    monkeypatch: pytest.MonkeyPatch,
+    status: str,
+    error_code: str,
+    code: str,
+    says: str,
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)  # between botocore's three tries
+    body = f"<Error><Code>{error_code}</Code><Message>no</Message></Error>".encode()
+    answer = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+    def play(client: socket.socket) -> None:
+        while asked := client.recv(65536):
+            # After a redirect botocore asks where the bucket is: not said either.
+            nowhere = b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"
+            client.sendall(nowhere if asked.startswith(b"HEAD") else answer)
+
+    with serving(play) as port:
+        error = told(f"http://127.0.0.1:{port}")
+    assert error.code == code
+    assert says in str(error)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart",
+        b"HTTP/1.1 404 No\r\nContent-Length: 21\r\n\r\n<html>a portal</html>",
+        b"HTTP/1.1 500 No\r\nContent-Length: 6\r\n\r\nbroken",
+        b"",
+    ],
+)
+def test_an_answer_that_is_cut_or_not_s3s_is_a_store_out_of_reach(
+    aws_credentials: None, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+
+    def play(client: socket.socket) -> None:
+        client.recv(65536)
+        client.sendall(answer)
+
+    with serving(play) as port:
+        assert told(f"http://127.0.0.1:{port}").code == "connection"
+
+
+def test_throttling_that_passes_is_not_worth_a_word(
+    aws_credentials: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    slow = (
+        b"HTTP/1.1 503 Slow\r\nContent-Length: 37\r\n\r\n<Error><Code>SlowDown</Code></Error>\r\n"
+    )
+    answers = iter([slow, b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\npdf"])
+
+    def play(client: socket.socket) -> None:
+        while client.recv(65536):
+            client.sendall(next(answers))
+
+    with serving(play) as port:
+        store = S3Storage("documents", region="eu-west-3", endpoint_url=f"http://127.0.0.1:{port}")
+        with contextlib.closing(store):
+            assert store.read(KEY, max_bytes=1000) == b"pdf"
 
 
 @pytest.mark.parametrize(

@@ -56,14 +56,19 @@ _TOO_LARGE = ("message length", "message size", "maximum size", "too large")
 
 _ADVICE = {
     "sender": "Amazon SES ne connaît pas cet expéditeur : vérifiez l’identité (adresse ou domaine) "
-    "dans SES, et que le compte n’est plus dans le bac à sable.",
-    "configuration": "Amazon SES refuse ses réglages : vérifiez le jeu de configuration.",
-    "connection": "Amazon SES est injoignable : rien n’a été envoyé.",
-    "credentials": "Amazon SES refuse les droits du compte : vérifiez son rôle IAM.",
+    "dans SES, dans la région de MAIL_URL, et que le compte n’est plus dans le bac à sable.",
+    "configuration": "Amazon SES refuse ses réglages : vérifiez la région et le jeu de "
+    "configuration de MAIL_URL.",
+    "connection": "Amazon SES est injoignable, rien n’a été envoyé : vérifiez la région de "
+    "MAIL_URL et l’accès de la fonction à Internet ; un nouvel essai suivra.",
+    "credentials": "Amazon SES refuse les droits du compte : vérifiez que le rôle IAM a "
+    "ses:SendEmail et ses:SendRawEmail, et que ses identifiants n’ont pas expiré.",
     "paused": "L’envoi est suspendu pour ce compte Amazon SES : voyez sa console.",
-    "quota": "Le quota d’envoi du jour d’Amazon SES est épuisé.",
-    "throttled": "Amazon SES demande de ralentir.",
-    "timeout": "Amazon SES ne répond pas : rien n’a été envoyé.",
+    "quota": "Le quota d’envoi du jour d’Amazon SES est épuisé : l’envoi reprendra seul, ou "
+    "demandez à AWS un quota plus élevé.",
+    "throttled": "Amazon SES demande de ralentir : l’envoi reprendra seul ; si cela dure, baissez "
+    "SENDING_CONCURRENCY ou demandez à AWS un débit plus élevé.",
+    "timeout": "Amazon SES ne répond pas, rien n’a été envoyé : un nouvel essai suivra.",
     "too_large": "Le message est trop volumineux pour Amazon SES : allégez-le.",
 }
 

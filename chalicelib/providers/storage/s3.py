@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,53 @@ from chalicelib.errors import AttachmentUnavailable, ProviderError
 from chalicelib.providers.storage.keys import checked, missing, too_large
 
 if TYPE_CHECKING:
-    from botocore.exceptions import ClientError
+    from botocore.exceptions import BotoCoreError, ClientError
+
+# Error codes of Amazon S3's API reference, with those of STS and KMS that come through it.
+_CREDENTIALS = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidToken",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+    }
+)
+_ELSEWHERE = frozenset(
+    {
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+        "PermanentRedirect",
+        "Redirect",
+        "TemporaryRedirect",
+    }
+)
+_THROTTLED = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+    }
+)
+
+_ADVICE = {
+    "connection": "Le compartiment S3 des documents est injoignable : vérifiez STORAGE_URL et "
+    "l’accès de la fonction à Internet ; un nouvel essai suivra.",
+    "credentials": "S3 refuse les identifiants AWS : ils sont absents, expirés ou inconnus ; "
+    "vérifiez le rôle de la fonction.",
+    "elsewhere": "Le compartiment S3 des documents est dans une autre région : ajoutez "
+    "?region=… à STORAGE_URL.",
+    "missing_bucket": "Le compartiment S3 des documents n’existe pas : corrigez STORAGE_URL, ou "
+    "créez-le.",
+    "configuration": "Le compartiment S3 des documents a un nom ou des options impossibles : "
+    "corrigez STORAGE_URL.",
+    "throttled": "S3 demande de ralentir : un nouvel essai suivra.",
+}
 
 
 class S3Storage:
@@ -35,33 +82,21 @@ class S3Storage:
 
     def read(self, key: str, *, max_bytes: int) -> bytes:
         """See `Storage.read`. A larger document is given up after its headers."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
         place = self._prefix + checked(key)
-        try:
+        with _told_in_french(key):
             answer = self._client.get_object(Bucket=self._bucket, Key=place)
             with closing(answer["Body"]) as body:  # as a context, it would give the raw stream
                 size = answer["ContentLength"]
                 content: bytes = b"" if size > max_bytes else body.read()
-        except ClientError as error:
-            raise _refusal(key, error) from error
-        except BotoCoreError as error:
-            raise _unreachable() from error
         if size > max_bytes:
             raise too_large(key, max_bytes)
         return content
 
     def write(self, key: str, content: bytes) -> None:
         """See `Storage.write`."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
         place = self._prefix + checked(key)
-        try:
+        with _told_in_french(key):
             self._client.put_object(Bucket=self._bucket, Key=place, Body=content)
-        except ClientError as error:
-            raise _refusal(key, error) from error
-        except BotoCoreError as error:
-            raise _unreachable() from error
 
     def close(self) -> None:
         """Ends the kept connections; a later call opens others."""
@@ -86,6 +121,22 @@ class S3Storage:
         )
 
 
+@contextmanager
+def _told_in_french(key: str) -> Iterator[None]:
+    """Botocore's errors become `AttachmentUnavailable` and `ProviderError`."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
+
+    try:
+        yield
+    except ClientError as error:
+        raise _refusal(key, error) from error
+    except BotoCoreError as error:
+        raise _failure(error) from error
+    except ResponseParserError as error:  # what answers is no S3: a proxy, a portal
+        raise _error("connection") from error
+
+
 def _refusal(key: str, error: ClientError) -> AttachmentUnavailable | ProviderError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -96,8 +147,11 @@ def _refusal(key: str, error: ClientError) -> AttachmentUnavailable | ProviderEr
             f"Le document « {key} » est archivé : restaurez-le dans le compartiment S3."
         )
     if code == "NoSuchBucket":
-        message = "Le compartiment S3 des documents n’existe pas : vérifiez les réglages."
-        return ProviderError("s3", message, permanent=False, code="configuration")
+        return _error("missing_bucket", "configuration")
+    if code in _ELSEWHERE or status in (301, 307):
+        return _error("elsewhere", "configuration")
+    if code in _CREDENTIALS:
+        return _error("credentials")
     if status in (401, 403):
         # S3 also answers 403 for a missing key to those who may not list the bucket.
         message = (
@@ -105,9 +159,35 @@ def _refusal(key: str, error: ClientError) -> AttachmentUnavailable | ProviderEr
             "s3:GetObject, s3:PutObject et s3:ListBucket."
         )
         return ProviderError("s3", message, permanent=False, code="credentials")
-    return _unreachable()
+    if code in _THROTTLED or status == 429:
+        return _error("throttled")
+    return _error("connection")
 
 
-def _unreachable() -> ProviderError:
-    message = "Le compartiment S3 des documents est injoignable."
-    return ProviderError("s3", message, permanent=False, code="connection")
+def _failure(error: BotoCoreError) -> ProviderError:
+    """There was no answer of S3's, or the request could not be made."""
+    from botocore import exceptions
+
+    if isinstance(
+        error,
+        exceptions.NoCredentialsError
+        | exceptions.PartialCredentialsError
+        | exceptions.CredentialRetrievalError
+        | exceptions.MetadataRetrievalError
+        | exceptions.TokenRetrievalError,
+    ):
+        return _error("credentials")
+    if isinstance(
+        error,
+        exceptions.ParamValidationError
+        | exceptions.EndpointProviderError
+        | exceptions.NoRegionError
+        | exceptions.InvalidRegionError,
+    ):
+        return _error("configuration")
+    return _error("connection")
+
+
+def _error(advice: str, code: str | None = None) -> ProviderError:
+    """Never permanent: nothing is wrong with the document, which waits until this is repaired."""
+    return ProviderError("s3", _ADVICE[advice], permanent=False, code=code or advice)
