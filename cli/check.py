@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from rich.console import Console
-from sqlalchemy import Engine
+from sqlalchemy import Connection
 
 from chalicelib import jobs
 from chalicelib.db.engine import STATEMENT_TIMEOUT_MS, snapshot
@@ -70,25 +71,37 @@ def _database(current: Settings, seconds: float) -> Iterator[Finding]:
         with snapshot(source.engine) as connection:
             version = connection.exec_driver_sql("SHOW server_version").scalar_one()
         yield Finding("base", "ok", f"PostgreSQL {version}")
-        yield from _relations(source.engine, seconds)
-        with snapshot(source.engine) as connection:
-            yield check_schema.clock(connection, current)
-            yield check_schema.live(connection, current)
+        yield from _schema(Reader(source.engine, seconds), current)
 
 
-def _relations(engine: Engine, seconds: float) -> Iterator[Finding]:
-    """The schema, the relations, their rows, and last the jobs' own SQL: each only where what it
-    stands on is sound."""
-    reader = Reader(engine, seconds)
+def _schema(reader: Reader, current: Settings) -> Iterator[Finding]:
+    """The relations, the engine's own tables, the rows, and last the jobs' own SQL: each only where
+    what it stands on is sound."""
     found = structure(reader, RELATIONS)
     yield from found.findings
     if not found.entered:
         return
-    with snapshot(engine) as connection:
-        yield from check_schema.versions(connection)
+    engine = reader.look(_rights, check_schema.unreadable)
+    if not _stops(engine):
+        engine = reader.look(partial(_engine, current), check_schema.unreadable)
+    yield from engine
     yield from rows(reader, found.sound)
-    if len(found.sound) == len(RELATIONS):
+    if not _stops([*found.findings, *engine]):
         yield from selections(reader)
+
+
+def _rights(connection: Connection) -> Iterator[Finding]:
+    return check_schema.rights(connection, [relation.name for relation in RELATIONS])
+
+
+def _engine(current: Settings, connection: Connection) -> Iterator[Finding]:
+    yield from check_schema.versions(connection)
+    yield check_schema.clock(connection, current)
+    yield check_schema.live(connection, current)
+
+
+def _stops(found: Sequence[Finding]) -> bool:
+    return any(finding.verdict == "problem" for finding in found)
 
 
 def _mail(current: Settings) -> Iterator[Finding]:
@@ -108,7 +121,7 @@ def _storage(current: Settings) -> Iterator[Finding]:
 def _run(arguments: Namespace) -> int:
     found = findings(arguments.timeout)
     output.answer(arguments, [asdict(finding) for finding in found], _show)
-    return 1 if any(finding.verdict == "problem" for finding in found) else 0
+    return int(_stops(found))
 
 
 def _show(screen: Console, data: list[dict[str, Any]]) -> None:

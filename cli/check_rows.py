@@ -5,6 +5,7 @@ A table of ours has constraints; somebody's view has whatever its tables hold.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -17,8 +18,8 @@ from cli.check_finding import Finding, Reader
 
 TOPIC = "données"
 EXAMPLES = 5
-# What may be shown of a code that is none of ours: it could be anything.
-_SHOWN = r"^[[:alnum:]_ .-]{1,30}$"
+# What is shown of a code that is none of ours: it could be anything, a name too.
+_SHOWN = re.compile(r"[\w.-]{1,30}")
 
 _ZONES = text("""
 SELECT zone, count(*) FROM ponctuel.businesses WHERE active AND zone IS NOT NULL
@@ -92,20 +93,18 @@ def _double(connection: Connection, relation: Relation, key: Sequence[str]) -> I
 def _codes(connection: Connection, relation: Relation, column: Column) -> Iterator[Finding]:
     known = ", ".join(f"'{value}'" for value in column.values)
     unknown = f"{column.name} NOT IN ({known})"
-    found = connection.execute(
-        text(
-            f"SELECT CASE WHEN {column.name} ~ :shown THEN {column.name} END AS code, count(*) "
-            f"FROM ponctuel.{relation.name} WHERE {unknown} GROUP BY 1 ORDER BY 2 DESC, 1"
-        ),
-        {"shown": _SHOWN},
+    found = connection.exec_driver_sql(
+        f"SELECT left({column.name}, 31) AS code, sum(count(*)) OVER () AS total "
+        f"FROM ponctuel.{relation.name} WHERE {unknown} "
+        f"GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT {EXAMPLES}"
     ).all()
     if found:
-        examples = ", ".join(f"« {row.code} »" for row in found[:EXAMPLES] if row.code)
+        examples = ", ".join(f"« {row.code} »" for row in found if _SHOWN.fullmatch(row.code))
         yield Finding(
             TOPIC,
             "problem",
             f"ponctuel.{relation.name}.{column.name} a un code inconnu dans "
-            f"{output.plural(sum(row[1] for row in found), 'ligne', 'lignes')}"
+            f"{output.plural(int(found[0].total), 'ligne', 'lignes')}"
             f"{f' ({examples})' if examples else ''} ; les codes sont "
             f"{', '.join(column.values)}",
             f"SELECT {column.name}, count(*) FROM ponctuel.{relation.name}\n WHERE {unknown} "

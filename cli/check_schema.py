@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, text
 
@@ -16,14 +16,47 @@ _CLOCK = text("""
 SELECT btrim(prosrc) = 'SELECT pg_catalog.statement_timestamp()' FROM pg_proc
  WHERE oid = 'ponctuel.clock()'::regprocedure
 """)
+# What is in the schema and not of the domain is the engine's.
+_RIGHTS = text("""
+SELECT quote_ident(current_user) AS role, x.wanted,
+       string_agg('ponctuel.' || x.name, ', ' ORDER BY x.name) AS names
+  FROM (SELECT c.oid, c.relname AS name,
+               CASE WHEN c.relkind = 'v' OR c.relname IN ('schema_versions', 'sandbox_clock')
+                    THEN 'SELECT' ELSE 'SELECT, INSERT, UPDATE, DELETE' END AS wanted
+          FROM pg_catalog.pg_class c
+         WHERE c.relnamespace = to_regnamespace('ponctuel') AND c.relkind IN ('r', 'v')
+           AND c.relname <> ALL (CAST(:domain AS text[]))) x
+ WHERE EXISTS (SELECT 1 FROM unnest(string_to_array(x.wanted, ', ')) AS needed(privilege)
+                WHERE NOT has_table_privilege(x.oid, needed.privilege))
+ GROUP BY x.wanted ORDER BY x.wanted
+""")
 _LIVE = text("""
 SELECT EXISTS (SELECT 1 FROM ponctuel.go_lives WHERE business_id = '*'),
        (SELECT count(DISTINCT business_id) FROM ponctuel.go_lives WHERE business_id <> '*')
 """)
 
 
+def unreadable(code: str, _why: str) -> Finding:
+    """The engine's own tables cannot be read."""
+    return Finding(
+        TOPIC, "problem", f"le moteur n'est pas installé ({code}) : `./ponctuel migrate`"
+    )
+
+
+def rights(connection: Connection, domain: Sequence[str]) -> Iterator[Finding]:
+    """Whether this role may use the engine's relations, should another one have created them.
+    `domain`: the relations that are not the engine's."""
+    for role, wanted, names in connection.execute(_RIGHTS, {"domain": [*domain]}):
+        yield Finding(
+            TOPIC,
+            "problem",
+            f"le rôle {role} n'a pas les droits {wanted} sur {names}",
+            f"GRANT {wanted} ON {names} TO {role};",
+        )
+
+
 def versions(connection: Connection) -> Iterator[Finding]:
-    """One finding per branch. Raises `SchemaOutdated` when the ledger was never installed."""
+    """One finding per branch."""
     present = revisions(connection)
     newer = unknown(present)
     for branch in BRANCHES:

@@ -109,7 +109,7 @@ def _columns(relation: Relation, present: Mapping[str, Any], role: str) -> Itera
                     column_of(column),
                 )
             continue
-        if not row.readable:
+        if column.read and not row.readable:
             unreadable.append(column.name)
         if row.type not in ACCEPTED[column.type] and column.read:
             yield Finding(
