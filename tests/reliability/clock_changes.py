@@ -16,7 +16,8 @@ from tests.harness import Deployment
 from tests.reliability.trial import Finding
 from tests.runner.brute_force import at, minute_of, slots
 from tests.runner.eventbridge import parse_rule
-from tests.runner.probe import Stand, job
+from tests.runner.probe import Stand
+from tests.runner.probe import job as probe
 
 PARIS = ZoneInfo("Europe/Paris")
 DAILY = "30 2 * * *"
@@ -30,7 +31,7 @@ def change_days() -> list[date]:
     return [day for day in days if day.year <= 2040 and _length(day) != timedelta(days=1)]
 
 
-def daily_trial(deployment: Deployment, _job: str, case: str, _draw: random.Random) -> Finding:
+def daily_trial(deployment: Deployment, job: str, case: str, draw: random.Random) -> Finding:
     """`case`: the day. A job at 02:30 runs once on it, and at the right instant."""
     day = date.fromisoformat(case)
     check_daily(deployment.database, day)
@@ -40,7 +41,7 @@ def daily_trial(deployment: Deployment, _job: str, case: str, _draw: random.Rand
 def check_daily(database: Database, day: date) -> None:
     """Ticks from noon to noon by the rule in force; the tables of runs begin and end empty."""
     stand = Stand(database.engine())
-    daily = job(schedule=DAILY, steps=())
+    daily = probe(schedule=DAILY, steps=())
     before = datetime.combine(day - timedelta(days=1), time(12), UTC)
     database.set_clock(before)
     with database.begin() as connection:
@@ -60,7 +61,7 @@ def check_daily(database: Database, day: date) -> None:
     assert run["started_at"] - run["slot_to"] <= timedelta(minutes=61)
 
 
-def job_trial(deployment: Deployment, job: str, case: str, _draw: random.Random) -> Finding:
+def job_trial(deployment: Deployment, job: str, case: str, draw: random.Random) -> Finding:
     """`case`: the day. A registered job, around the change: what its state says is covered after
     each tick is what brute force says is due, and no run covers a slot twice."""
     found, change = jobs.job(job), _change(date.fromisoformat(case))

@@ -15,7 +15,8 @@ from tests.harness import NOW, Deployment
 from tests.reliability.recovery import recover
 from tests.reliability.scenarios import SCENARIOS
 from tests.reliability.trial import Finding
-from tests.runner.probe import Probe, Stand, job
+from tests.runner.probe import Probe, Stand
+from tests.runner.probe import job as probe
 
 HOUR = timedelta(hours=1)
 # Seconds that an invocation still has when it begins: none, less than the reserve, a little more;
@@ -52,12 +53,12 @@ def job_trial(deployment: Deployment, job: str, case: str, draw: random.Random) 
     return Finding.of(scenario.verify(deployment, scenario.expected), cuts=len(cuts))
 
 
-def probe_trial(deployment: Deployment, _job: str, _case: str, draw: random.Random) -> Finding:
+def probe_trial(deployment: Deployment, job: str, case: str, draw: random.Random) -> Finding:
     """A run of the probe in as many invocations as it takes, on a time that only batches use up."""
     deployment.database.set_clock(NOW)
     stand = Stand(deployment.database.engine())
     stand.install()
-    stand.work(job())
+    stand.work(probe())
     return cut_at_random(stand, draw)
 
 
@@ -78,9 +79,9 @@ def cut_at_random(stand: Stand, draw: random.Random) -> Finding:
         useful += budget >= RESERVE_S
         assert useful <= len(items) + 2, "each invocation that has time for a batch does one"
         time = Time(budget)
-        probe = job(Probe(before=partial(time.pass_by, cost)), batch=batch)
+        slow = probe(Probe(before=partial(time.pass_by, cost)), batch=batch)
         done = len(stand.done())
-        results = work(probe, stand.bench(), time.deadline())
+        results = work(slow, stand.bench(), time.deadline())
         statuses = [result.status for result in results]
         if budget < RESERVE_S:
             assert (statuses, len(stand.done())) == ([], done)

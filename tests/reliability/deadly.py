@@ -17,7 +17,8 @@ from tests.reliability import deadly_probe
 from tests.reliability.child import ended, run, spawn
 from tests.reliability.scenarios import SCENARIOS
 from tests.reliability.trial import CONCURRENCY, Finding, child_environment
-from tests.runner.probe import Stand, job
+from tests.runner.probe import Stand
+from tests.runner.probe import job as probe
 
 HOUR = timedelta(hours=1)
 # Those that one letter alone names.
@@ -29,7 +30,7 @@ def deaths_allowed(batch: int, deadly: int) -> int:
     return DEATHS * (math.ceil(math.log2(batch)) + 1) * deadly
 
 
-def items_trial(deployment: Deployment, _job: str, _case: str, draw: random.Random) -> Finding:
+def items_trial(deployment: Deployment, job: str, case: str, draw: random.Random) -> Finding:
     """The probe job, some of whose items kill whoever treats them, in batches of any size."""
     items = [f"i{n:02}" for n in range(draw.randint(1, 16))]
     deadly = sorted(draw.sample(items, k=min(len(items), draw.randint(1, 2))))
@@ -61,7 +62,7 @@ def probing(deployment: Deployment, items: Collection[str]) -> Stand:
     deployment.database.set_clock(NOW)
     stand = Stand(deployment.database.engine())
     stand.install(*[(f"B{n % 3}", item) for n, item in enumerate(items)])
-    stand.work(job())
+    stand.work(probe())
     stand.advance(HOUR)
     return stand
 

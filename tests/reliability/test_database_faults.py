@@ -109,7 +109,7 @@ def test_a_row_that_somebody_keeps_locked_holds_up_its_own_item_only(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database_engine, "LOCK_TIMEOUT_MS", 50)
-    monkeypatch.setattr(engine, "time", Hurried)
+    monkeypatch.setattr(engine, "time", Hurried())
     database.set_clock(NOW)
     stand = Stand(database.engine())
     items = [f"i{n}" for n in range(8)]

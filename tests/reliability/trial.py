@@ -24,6 +24,7 @@ INHERITED = (
     "STORAGE_URL",
     "OPERATOR_EMAIL",
     "WAIT_SECONDS",
+    "TEST_LOG",
 )
 
 
@@ -59,5 +60,5 @@ class Trial(Protocol):
 
 def child_environment(**more: str) -> dict[str, str]:
     """The deployment's settings, for a process that is started now."""
-    environment = {name: os.environ[name] for name in INHERITED}
+    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
     return environment | {"SENDING_CONCURRENCY": str(CONCURRENCY)} | more

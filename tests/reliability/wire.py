@@ -57,13 +57,14 @@ def wired(deployment: Deployment) -> Iterator[Wire]:
         yield Wire(deployment, proxy, direct, through.render_as_string(hide_password=False))
 
 
-def hurry(patch: pytest.MonkeyPatch) -> None:
-    """Time-outs on the database, and the waits for it to come back, are SHORTER in this process."""
+def hurry(patch: pytest.MonkeyPatch, sleeps: float = SHORTER) -> None:
+    """Time-outs on the database are SHORTER in this process, and the waits for it to come back
+    `sleeps` times shorter."""
     patch.setattr(invocation, "make_engine", _make_engine)
     for name in ("IDLE_IN_TRANSACTION_MS", "LOCK_TIMEOUT_MS"):
         patch.setattr(database_engine, name, getattr(database_engine, name) // SHORTER)
     for module in (engine, deliver):
-        patch.setattr(module, "time", Hurried)
+        patch.setattr(module, "time", Hurried(sleeps))
 
 
 def _make_engine(*arguments: Any, **options: Any) -> Engine:
@@ -81,11 +82,12 @@ def _make_engine(*arguments: Any, **options: Any) -> Engine:
     return made
 
 
+@dataclass(frozen=True)
 class Hurried:
-    """The module `time`, whose sleeps are short."""
+    """The module `time`, whose sleeps are `factor` times shorter."""
 
-    monotonic = time.monotonic
+    factor: float = SHORTER
+    monotonic = staticmethod(time.monotonic)
 
-    @staticmethod
-    def sleep(seconds: float) -> None:
-        time.sleep(seconds / SHORTER)
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds / self.factor)

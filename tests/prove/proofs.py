@@ -1,0 +1,172 @@
+"""Every proof: its trial, its cases, how many times, and what it has to have gone through.
+
+`docs/proofs.md` says in words what each does and what would count as a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from chalicelib import jobs
+from tests.prove.seeds import Seed
+from tests.reliability import (
+    clock_changes,
+    database_faults,
+    deadline,
+    deadly,
+    kill,
+    provider_faults,
+    restarts,
+    schedules,
+    storm,
+    zombie,
+)
+from tests.reliability.scenarios import SCENARIOS
+from tests.reliability.trial import Trial
+
+# What does not belong to a job: schedules, and the engine with a job of the tests.
+ENGINE = "engine"
+# The job whose counts are full; the others have fewer of each.
+FULL = "followups"
+
+Cases = Callable[[str, Sequence[str]], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """`cases` of a job, given the points that it passes; `full` and `few` trials of each.
+    `cost_s`: about how long one takes, so that long ones begin first; past `limit_s` it hangs.
+    `needs`: what all trials of the fully counted job have to add up to."""
+
+    name: str
+    trial: Trial
+    full: int
+    few: int = 0
+    cases: Cases = lambda _job, _points: [""]
+    cost_s: float = 1.0
+    limit_s: float = 120.0
+    needs: Mapping[str, int] = field(default_factory=dict)
+    of_engine: bool = False
+
+    def seeds(self, job: str, points: Sequence[str], share: float = 1.0) -> list[Seed]:
+        """All trials of a job; `share` of them, at least one of each case."""
+        if self.of_engine != (job == ENGINE):
+            return []
+        count = self.full if job in (FULL, ENGINE) else self.few
+        wanted = max(1, round(count * share)) if count else 0
+        return [
+            Seed(job, self.name, case, n) for case in self.cases(job, points) for n in range(wanted)
+        ]
+
+
+def _all_points(_job: str, points: Sequence[str]) -> Sequence[str]:
+    return points
+
+
+def _points_before_the_call(_job: str, points: Sequence[str]) -> Sequence[str]:
+    return [point for point in points if point not in zombie.TOO_LATE]
+
+
+def _if_it_sends(cases: Sequence[str]) -> Cases:
+    return lambda job, _points: cases if SCENARIOS[job].expected else []
+
+
+def _always(cases: Sequence[str]) -> Cases:
+    return lambda _job, _points: cases
+
+
+DAYS = [day.isoformat() for day in clock_changes.change_days()]
+
+PROOFS = (
+    Proof("restarts", restarts.trial, 2, 0, cost_s=280, limit_s=900, needs={"minutes": 30}),
+    Proof(
+        "restarts-short",
+        partial(restarts.trial, minutes=5),
+        0,
+        2,
+        cost_s=50,
+        limit_s=300,
+    ),
+    Proof("storm", storm.trial, 50, 3, cost_s=20, limit_s=600, needs={"slots": 10_000}),
+    Proof(
+        "commits",
+        database_faults.commits_trial,
+        10,
+        2,
+        cost_s=6,
+    ),
+    Proof(
+        "cuts",
+        database_faults.cuts_trial,
+        25,
+        5,
+        cases=_always(database_faults.FAILURES),
+        cost_s=4,
+    ),
+    Proof("schedules", schedules.trial, 100, cost_s=4, needs={"cases": 1_000_000}, of_engine=True),
+    Proof("deaths", deadly.items_trial, 50, cost_s=2, of_engine=True),
+    Proof(
+        "letters",
+        deadly.letters_trial,
+        25,
+        5,
+        cases=_if_it_sends(("render", "send")),
+        cost_s=2,
+    ),
+    Proof("deadlines", deadline.job_trial, 25, 5, cost_s=2),
+    Proof("deadlines-probe", deadline.probe_trial, 200, of_engine=True, needs={"cuts": 1000}),
+    Proof(
+        "provider",
+        provider_faults.trial,
+        25,
+        5,
+        cases=_if_it_sends(provider_faults.KINDS),
+        cost_s=2,
+    ),
+    Proof("side-by-side", storm.side_by_side_trial, 25, cost_s=1.5),
+    Proof(
+        "clock-changes",
+        clock_changes.job_trial,
+        1,
+        0,
+        cases=_always(DAYS),
+    ),
+    Proof(
+        "clock-changes-few",
+        clock_changes.job_trial,
+        0,
+        1,
+        cases=_always(DAYS[12:16]),
+        cost_s=8,
+    ),
+    Proof("daily", clock_changes.daily_trial, 1, cases=_always(DAYS), of_engine=True),
+    Proof("zombie", zombie.trial, 60, 5, cases=_points_before_the_call, needs={"zombies": 1000}),
+    Proof("kill", kill.trial, 25, 5, cases=_all_points, needs={"kills": 350}),
+)
+BY_NAME = {proof.name: proof for proof in PROOFS}
+# Different places at which followups can be killed.
+LEAST_POINTS = 14
+
+
+def planned(
+    names: Sequence[str],
+    proofs: Sequence[str],
+    points: Mapping[str, Sequence[str]],
+    share: float = 1.0,
+) -> list[Seed]:
+    """The trials of these jobs and proofs, the longest first."""
+    chosen = [proof for proof in PROOFS if proof.name in proofs]
+    chosen.sort(key=lambda proof: -proof.cost_s)
+    return [
+        seed
+        for proof in chosen
+        for job in names
+        for seed in proof.seeds(job, points.get(job, ()), share)
+    ]
+
+
+def all_jobs() -> list[str]:
+    """The registered jobs, and the engine."""
+    return [*jobs.NAMES, ENGINE]
