@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint types config package clean
+.PHONY: help demo serve test prove bench lint types config package clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -27,6 +27,12 @@ serve: $(READY) ## HTTP and the scheduler on this machine, until Ctrl-C
 
 test: $(READY) ## the test suite, in parallel
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+
+prove: $(READY) ## the reliability tests at length, with random seeds; ARGS="…"
+	@$(BIN)/python -m tests.prove $(ARGS)
+
+bench: $(READY) ## measurements side by side; ARGS="…"
+	@$(BIN)/python -m bench $(ARGS)
 
 lint: $(READY) ## ruff: style and mistakes
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
