@@ -8,7 +8,8 @@ from urllib.parse import parse_qsl, quote, unquote
 
 from chalicelib.setting_types import LOOPBACK, UnusableError, split_url
 
-RDS_BUNDLE = Path(__file__).parent / "certs" / "rds-global-bundle.pem"
+PACKAGE = Path(__file__).parent
+RDS_BUNDLE = "certs/rds-global-bundle.pem"
 RDS_BUNDLE_SOURCE = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 # What hosting providers add to the addresses that they hand out, and that changes nothing for us:
@@ -86,13 +87,48 @@ def database_url(text: str) -> DatabaseUrl:
 
 
 def certificate_authority(text: str) -> str | None:
-    """A PEM file's path, the PEM text itself, or None for the system's store."""
+    """A PEM file's path, the PEM text itself, or None for the system's store. A relative path is
+    that of a file shipped in `chalicelib`, or else one in the current directory. Looked at here,
+    because nothing later could say in French what is wrong with it."""
     if text.lower() == "system":
         return None
-    if text.startswith("-----BEGIN CERTIFICATE-----"):
-        return text
-    path = RDS_BUNDLE if text.lower() == "rds" else Path(text)
-    if not path.is_file():
-        source = f" : téléchargez-le depuis {RDS_BUNDLE_SOURCE}" if path == RDS_BUNDLE else ""
+    if "-----BEGIN" in text:
+        # Bundles have comments before their certificates.
+        pem = text[text.index("-----BEGIN") :]
+        _load(cadata=pem)
+        return pem
+    bundled = text.lower() == "rds"
+    path = PACKAGE / (RDS_BUNDLE if bundled else text)
+    if not _is_file(path):
+        path = Path(text)
+    if not _is_file(path):
+        source = (
+            f" : téléchargez-le depuis {RDS_BUNDLE_SOURCE}"
+            if bundled
+            else (
+                " : donnez un chemin complet, ou placez-le dans chalicelib, par exemple "
+                "certs/fournisseur.pem"
+            )
+        )
         raise UnusableError(f"ce fichier de certificats n'existe pas{source}")
+    _load(cafile=str(path))
     return str(path)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
+def _load(**authority: str) -> None:
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(**authority)
+    except (OSError, ValueError):  # ssl.SSLError is an OSError
+        raise UnusableError(
+            "il faut un ou plusieurs certificats d'autorité au format PEM "
+            "(-----BEGIN CERTIFICATE-----), sans rien couper"
+        ) from None

@@ -348,14 +348,55 @@ def test_startup_parameters_are_not_sent_to_a_pooler(address, chosen, sent):
     assert current.database_startup_parameters is sent
 
 
-def test_an_authority_is_the_systems_a_file_or_its_text(tmp_path):
+def test_an_authority_is_the_systems_a_file_or_its_text(tmp_path, authority):
     file = tmp_path / "ca.pem"
-    file.write_text("-----BEGIN CERTIFICATE-----\n")
+    file.write_text(authority)
     assert local().database_ca is None
     assert local(DATABASE_CA="System").database_ca is None
     assert local(DATABASE_CA=str(file)).database_ca == str(file)
-    pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
-    assert local(DATABASE_CA=pem).database_ca == pem
+    commented = f"# Autorité du fournisseur\n\n{authority}"
+    assert local(DATABASE_CA=commented).database_ca == authority.strip()
+    with pytest.raises(SettingsError, match="n'existe pas"):
+        _ = local(DATABASE_CA="x" * 5000).database_ca
+
+
+def test_an_authority_in_the_package_is_found_from_any_directory(tmp_path, authority, monkeypatch):
+    monkeypatch.setattr(database_url, "PACKAGE", tmp_path / "package")
+    (tmp_path / "package" / "certs").mkdir(parents=True)
+    shipped = tmp_path / "package" / "certs" / "fournisseur.pem"
+    shipped.write_text(authority)
+    (tmp_path / "here.pem").write_text(authority)
+    monkeypatch.chdir(tmp_path)
+    assert local(DATABASE_CA="certs/fournisseur.pem").database_ca == str(shipped)
+    assert local(DATABASE_CA="here.pem").database_ca == "here.pem"
+    with pytest.raises(SettingsError, match="téléchargez-le depuis https://truststore"):
+        _ = local(DATABASE_CA="rds").database_ca
+    (tmp_path / "package" / "certs" / "rds-global-bundle.pem").write_text(authority * 100)
+    assert str(local(DATABASE_CA="RDS").database_ca).endswith("rds-global-bundle.pem")
+
+
+@pytest.mark.parametrize("harm", ["cut", "key", "empty"])
+@pytest.mark.parametrize("form", ["file", "text"])
+def test_an_authority_that_is_no_certificate_is_said_to_be_none(tmp_path, authority, harm, form):
+    begin = "-----BEGIN CERTIFICATE-----\n"
+    text = {
+        "cut": authority[: len(authority) // 2],
+        "key": authority.replace("CERTIFICATE", "PRIVATE KEY"),
+        "empty": begin,
+    }[harm]
+    if form == "file":
+        file = tmp_path / "ca.pem"
+        file.write_text(text)
+        text = str(file)
+    with pytest.raises(SettingsError, match=r"^DATABASE_CA : .*format PEM"):
+        _ = local(DATABASE_CA=text).database_ca
+
+
+@pytest.fixture(scope="module")
+def authority():
+    from tests.certificates import sign
+
+    return sign("Autorité").pem
 
 
 def test_schedules_and_zones_are_looked_up_by_job():

@@ -7,7 +7,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from chalicelib.db import wire
 from chalicelib.db.engine import PING_AFTER_S, make_engine, snapshot, transaction
 from chalicelib.db.sqlstate import database_error, sqlstate
 from chalicelib.errors import DatabaseUnavailable, SchemaOutdated
+from tests.certificates import Signed, server_context, sign
 from tests.database import Database, Server
 from tests.providers.wire import serving
 
@@ -79,39 +79,12 @@ def test_time_outs_are_asked_for_unless_a_pooler_refuses_them() -> None:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed one for NAME, with its key, in one file."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "database")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("db.example.fr")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    path = tmp_path_factory.mktemp("certificate") / "database.pem"
-    path.write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + signed.public_bytes(pem)
-    )
-    return path
+def authority() -> Signed:
+    return sign("Autorité")
 
 
-def offering_tls(certificate: Path, heard: list[bytes]) -> Callable[[socket.socket], None]:
+def offering_tls(context: ssl.SSLContext, heard: list[bytes]) -> Callable[[socket.socket], None]:
     """A server's side of the start of a connection; what came over TLS goes to `heard`."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
 
     def conversation(client: socket.socket) -> None:
         client.recv(8)
@@ -149,13 +122,20 @@ def test_a_server_that_declines_tls_gets_no_password_in_clear() -> None:
 )
 @pytest.mark.parametrize("form", ["file", "text"])
 def test_the_chain_is_always_verified_and_the_name_unless_told_otherwise(
-    certificate: Path, trusted: bool, check_hostname: bool, goes_on: bool, form: str
+    authority: Signed,
+    tmp_path: Path,
+    trusted: bool,
+    check_hostname: bool,
+    goes_on: bool,
+    form: str,
 ) -> None:
     heard: list[bytes] = []
-    pem = certificate.read_text()
-    authority = str(certificate) if form == "file" else pem[pem.index("-----BEGIN CERT") :]
-    with serving(offering_tls(certificate, heard)) as port:
-        try_to_connect(port, ca=authority if trusted else None, check_hostname=check_hostname)
+    context = server_context(tmp_path, sign("database", authority, host="db.example.fr"))
+    in_a_file = tmp_path / "authority.pem"
+    in_a_file.write_text(authority.pem)
+    ca = str(in_a_file) if form == "file" else authority.pem
+    with serving(offering_tls(context, heard)) as port:
+        try_to_connect(port, ca=ca if trusted else None, check_hostname=check_hostname)
     assert bool(heard) is goes_on
 
 

@@ -12,78 +12,24 @@ from socket import socket
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from chalicelib import database_url
 from chalicelib.db.engine import make_engine, transaction
 from chalicelib.errors import DatabaseUnavailable
+from chalicelib.settings import Settings
+from tests.certificates import Signed, server_context, sign
 from tests.providers.wire import Conversation, serving
 
 # The loopback under a name that is not one of the loopback's own.
 HOST = "127.1"
 PASSWORD = "le-mot-de-passe-de-la-base"
 DAY = timedelta(days=1)
-PEM = serialization.Encoding.PEM
 
 # PostgreSQL, Frontend/Backend Protocol, message formats.
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
 CLEARTEXT_PASSWORD = b"R" + struct.pack("!II", 8, 3)
 _REFUSAL = b"SFATAL\0C28P01\0Mno\0\0"
 REFUSED_PASSWORD = b"E" + struct.pack("!I", 4 + len(_REFUSAL)) + _REFUSAL
-
-
-@dataclass(frozen=True)
-class Signed:
-    certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
-
-    @property
-    def pem(self) -> str:
-        return self.certificate.public_bytes(PEM).decode()
-
-
-def sign(
-    name: str, by: Signed | None, *, from_: datetime | None = None, host: str | None = None
-) -> Signed:
-    """A certificate signed `by` an authority, or an authority that signs itself; valid for a week
-    from `from_`, yesterday unless it is given."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    begin = from_ or datetime.now(UTC) - DAY
-    issuer_key = by.key if by else key
-    issued_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(by.certificate.subject if by else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(begin + 7 * DAY)
-        .add_extension(x509.BasicConstraints(ca=host is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(issued_by, critical=False)
-        .add_extension(_usage(authority=host is None), critical=True)
-    )
-    if host is not None:
-        names = x509.SubjectAlternativeName([x509.DNSName(host)])
-        builder = builder.add_extension(names, critical=False)
-    return Signed(builder.sign(issuer_key, hashes.SHA256()), key)
-
-
-def _usage(*, authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not authority,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -119,14 +65,7 @@ class Postgres:
 
 def server(folder: Path, *chain: Signed) -> Postgres:
     """A server with this certificate and those between it and its authority."""
-    path = folder / "server.pem"
-    secret = chain[0].key.private_bytes(
-        PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_text(secret.decode() + "".join(link.pem for link in chain))
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(path)
-    return Postgres(context)
+    return Postgres(server_context(folder, *chain))
 
 
 def connect(postgres: Postgres, **options: Any) -> str:
@@ -160,6 +99,18 @@ def test_a_server_of_the_given_authority_and_of_the_right_name_is_trusted(
         told = connect(postgres, ca=ca)
         assert was_trusted(postgres)
         assert "refuse le mot de passe" in told
+
+
+def test_an_authority_that_ships_in_the_package_is_named_by_its_place_there(
+    tmp_path: Path, authority: Signed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_url, "PACKAGE", tmp_path)
+    (tmp_path / "certs").mkdir()
+    (tmp_path / "certs" / "fournisseur.pem").write_text(authority.pem)
+    current = Settings.from_mapping({"DATABASE_CA": "certs/fournisseur.pem"})
+    postgres = server(tmp_path, sign("db", authority, host=HOST))
+    connect(postgres, ca=current.database_ca)
+    assert was_trusted(postgres)
 
 
 def test_an_authority_may_sign_through_another(tmp_path: Path, authority: Signed) -> None:

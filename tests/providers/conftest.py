@@ -6,18 +6,18 @@ import ssl
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
 import pytest
 
+from tests.certificates import server_context, sign
+
 
 @dataclass(frozen=True)
 class Certificate:
-    """A self-signed one for 127.0.0.1: the server's context, and the file that trusts it."""
+    """One for 127.0.0.1: the server's context, and the file of the authority that signed it."""
 
     context: ssl.SSLContext
     ca_file: Path
@@ -25,34 +25,11 @@ class Certificate:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sandbox")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     folder = tmp_path_factory.mktemp("certificate")
-    ca_file, key_file = folder / "certificate.pem", folder / "key.pem"
-    ca_file.write_bytes(signed.public_bytes(pem))
-    key_file.write_bytes(secret)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(ca_file, key_file)
+    authority = sign("Autorité")
+    ca_file = folder / "authority.pem"
+    ca_file.write_text(authority.pem)
+    context = server_context(folder, sign("sandbox", authority, host="127.0.0.1"))
     return Certificate(context, ca_file)
 
 
