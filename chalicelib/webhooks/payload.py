@@ -149,10 +149,12 @@ def unix_instant(value: object, received_at: datetime) -> datetime:
 def iso_instant(value: object, received_at: datetime) -> datetime:
     """An ISO 8601 instant with its zone, as aware UTC; see `unix_instant`."""
     try:
-        at = datetime.fromisoformat(value if isinstance(value, str) else "").astimezone(UTC)
-    except (ValueError, OverflowError):
+        at = datetime.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
         return received_at
-    return at if _EARLIEST <= at <= received_at else received_at
+    # Compared before it is converted: the first and last days of the calendar overflow.
+    known = at.utcoffset() is not None and _EARLIEST <= at <= received_at
+    return at.astimezone(UTC) if known else received_at
 
 
 def digest(*parts: str | bytes) -> str:
@@ -165,5 +167,9 @@ def digest(*parts: str | bytes) -> str:
 
 
 def canonical(value: object) -> str:
-    """The same text for the same JSON, whatever the order of its names."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    """The same text for the same JSON, whatever the order of its names. Raises `Malformed`
+    (`too_deep`)."""
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    except RecursionError:
+        raise Malformed("too_deep") from None

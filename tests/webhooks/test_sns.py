@@ -196,11 +196,10 @@ def test_an_envelope_without_a_field_is_unreadable(name):
     assert refusal(envelope | {name: ["several"]}) == "unreadable"
 
 
-@given(st.binary(max_size=60) | st.recursive(st.none() | st.text(max_size=5), st.lists).map(str))
+@given(st.binary(max_size=60) | st.text('{}[]",:1 ', max_size=20).map(str.encode))
 def test_no_body_crashes_the_check(body):
-    raw = body if isinstance(body, bytes) else body.encode()
     with pytest.raises(PonctuelError):
-        verify_sns(raw, topics=[TOPIC], certificates=AMAZON)
+        verify_sns(body, topics=[TOPIC], certificates=AMAZON)
 
 
 def test_a_confirmation_of_our_topic_says_where_to_confirm():
