@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from chalicelib.domain.billing.explain import JOB
+from chalicelib.outbox.formats import montant
 from chalicelib.outbox.operator import HOLDS, STATES
 from cli import output
 from cli.arguments import add_business, add_document, command
@@ -80,6 +81,8 @@ def _show(screen: Console, data: Sequence[Mapping[str, Any]]) -> None:
                 "partirait": row["next_not_before"],
             },
         )
+        if row["letter"] and row["letter"]["ready"] is False:
+            output.line(screen, f"Mais son message serait retenu : {_lacking(row)}.", "yellow")
         for note in _notes(row):
             output.line(screen, f"Attention : {note}.", "yellow")
         _show_levels(screen, row)
@@ -101,11 +104,17 @@ def _why(row: Mapping[str, Any]) -> str:
     return f"{told}, jusqu'au {until:%d/%m/%Y} inclus" if until else told
 
 
+def _lacking(row: Mapping[str, Any]) -> str:
+    letter = row["letter"]
+    code = letter["reason"] or ""
+    told = letter["why"] or HOLDS.get(code) or code_in_words(code) or ""
+    return str(told).rstrip(".")
+
+
 def _money(row: Mapping[str, Any]) -> str | None:
     if row["amount"] is None:
         return None
-    figures = f"{row['amount']:,.2f}".replace(",", "\N{NO-BREAK SPACE}").replace(".", ",")
-    return f"{figures}\N{NO-BREAK SPACE}{row['currency']}"
+    return montant(row["amount"], row["currency"])
 
 
 def _notes(row: Mapping[str, Any]) -> list[str]:
@@ -146,6 +155,7 @@ def _show_levels(screen: Console, row: Mapping[str, Any]) -> None:
             )
             for message in row["messages"]
         ],
+        long="détail",
     )
     output.table(
         screen,
@@ -161,4 +171,6 @@ def _show_levels(screen: Console, row: Mapping[str, Any]) -> None:
             )
             for decision in row["decisions"]
         ],
+        long="raison",
+        shorten=("par",),
     )

@@ -76,12 +76,11 @@ def _show(screen: Console, data: dict[str, Any]) -> None:
         output.line(screen, "À traiter : ces niveaux ne sont pas partis", "bold")
     output.table(
         screen,
-        ("entreprise", "document", "numéro", "client", "niveau", "état", "depuis", "cause"),
+        ("entreprise", "document", "client", "niveau", "état", "depuis", "cause"),
         [
             (
                 row["business_id"],
-                decisions.DOCUMENTS[row["document"]],
-                row["number"],
+                f"{decisions.DOCUMENTS[row['document']]} {row['number']}",
                 row["customer_name"] or row["customer_id"],
                 row["level"],
                 STATES[row["state"]],
@@ -90,6 +89,8 @@ def _show(screen: Console, data: dict[str, Any]) -> None:
             )
             for row in data["to_handle"]
         ],
+        long="cause",
+        shorten=("client", "entreprise", "document"),
     )
     if data["to_handle"]:
         output.line(screen, "Décidez par ./ponctuel followups retry, skip ou stop.\n")
@@ -111,4 +112,6 @@ def _show(screen: Console, data: dict[str, Any]) -> None:
             )
             for row in data["stuck"]
         ],
+        long="cause",
+        shorten=("entreprise", "numéro"),
     )

@@ -54,6 +54,8 @@ def _show(screen: Console, data: dict[str, Any]) -> None:
         screen,
         ("ligne", "facture", "raison"),
         [(r["line"], r["number"], " ; ".join(r["reasons"])) for r in data["rejects"]],
+        long="raison",
+        shorten=("facture",),
     )
     if data["rejected"] > len(data["rejects"]):
         output.line(screen, f"Les {len(data['rejects'])} premières seulement.")

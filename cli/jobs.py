@@ -102,15 +102,15 @@ def _show_run(screen: Console, run: dict[str, Any]) -> None:
 
 
 def _show_jobs(screen: Console, data: list[dict[str, Any]]) -> None:
-    rows = []
+    listed: list[tuple[object, ...]] = []
     for row in data:
         if "error" in row:
-            rows.append((f"{row['title']}\n{row['job']}", row["error"], "", "", "", ""))
+            listed.append((f"{row['job']}\n{row['title']}", "", "", "", "", row["error"]))
             continue
         last, zone = row["last_run"], row["zone"]
-        rows.append(
+        listed.append(
             (
-                f"{row['title']}\n{row['job']}",
+                f"{row['job']}\n{row['title']}",
                 f"{row['words']}\n{zone_in_words(zone)}",
                 _last(last, zone),
                 output.when(row["covered_through"], zone) or "jamais passé",
@@ -119,7 +119,7 @@ def _show_jobs(screen: Console, data: list[dict[str, Any]]) -> None:
             )
         )
     columns = ("job", "horaire", "dernière exécution", "couvert jusqu'au", "prochains", "état")
-    output.table(screen, columns, rows)
+    output.table(screen, columns, listed, long="état", shorten=("job",), drop=("couvert jusqu'au",))
 
 
 def _last(last: Mapping[str, Any] | None, zone: str) -> str:
@@ -159,4 +159,7 @@ def _show_runs(screen: Console, data: list[dict[str, Any]]) -> None:
             )
             for run in data
         ],
+        long="résultat",
+        shorten=("par", "job", "état"),
+        drop=("fuseau",),
     )

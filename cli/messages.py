@@ -15,6 +15,9 @@ from cli.arguments import add_business, command, french, positive
 from cli.message_words import EVENTS, code_in_words
 from cli.source import opened
 
+# States whose French word takes an s.
+AGREEING = ("planned", "held", "accepted", "refused", "uncertain", "cancelled")
+
 
 def register(subparsers: Any) -> None:
     parser = command(
@@ -74,7 +77,7 @@ def _show_list(screen: Console, data: dict[str, Any]) -> None:
         output.line(screen, "Aucun message.")
         return
     total = sum(row["count"] for row in data["counts"])
-    split = ", ".join(f"{row['count']} {_state(row)}" for row in data["counts"])
+    split = ", ".join(_counted(row) for row in data["counts"])
     output.line(screen, f"{output.plural(total, 'message', 'messages')} : {split}")
     output.table(
         screen,
@@ -87,21 +90,36 @@ def _show_list(screen: Console, data: dict[str, Any]) -> None:
                 row["number"] or row["subject"],
                 row["step"],
                 row["recipient"],
-                _state(row),
+                STATES[row["state"]],
                 row["planned_at"],
-                row["error"] or code_in_words(row["error_code"]),
+                row["error"] or code_in_words(row["error_code"]) or _hold(row),
             )
             for row in data["messages"]
         ],
+        long="détail",
+        shorten=("genre", "à", "sujet", "entreprise"),
+        drop=("genre",),
     )
     if len(data["messages"]) < total:
         output.line(screen, f"Les {len(data['messages'])} plus récents (--limit pour plus).")
 
 
+def _counted(row: dict[str, Any]) -> str:
+    """As "2 refusés" or "1 retenu (pièce jointe manquante)"."""
+    word = STATES[row["state"]]
+    many = f"{word}s" if row["state"] in AGREEING else word
+    counted = output.plural(row["count"], word, many)
+    return f"{counted} ({_hold(row)})" if row["state"] == "held" else counted
+
+
 def _state(row: dict[str, Any]) -> str:
-    if row["state"] != "held":
-        return STATES[row["state"]]
-    return f"{STATES['held']} ({HOLDS.get(row['hold_reason'], row['hold_reason'])})"
+    word = STATES[row["state"]]
+    return f"{word} ({_hold(row)})" if row["state"] == "held" else word
+
+
+def _hold(row: dict[str, Any]) -> str:
+    reason = row["hold_reason"] or ""
+    return HOLDS.get(reason, reason)
 
 
 def _show_one(screen: Console, data: dict[str, Any]) -> None:
@@ -143,6 +161,8 @@ def _show_one(screen: Console, data: dict[str, Any]) -> None:
             (output.when(e["at"]), EVENTS.get(e["event"], e["event"]), e["actor"], e["reason"])
             for e in data["events"]
         ],
+        long="raison",
+        shorten=("par",),
     )
 
 

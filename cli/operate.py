@@ -80,7 +80,9 @@ def _show_acted(screen: Console, acted: Acted, done: str) -> None:
     count = len(acted.changed)
     messages = output.plural(count, "message", "messages")
     output.line(screen, f"{messages} {done if count < 2 else f'{done}s'}.")
-    output.table(screen, ("inchangé", "raison"), [(left.id, left.why) for left in acted.left])
+    output.table(
+        screen, ("inchangé", "raison"), [(left.id, left.why) for left in acted.left], long="raison"
+    )
 
 
 def _go_live(arguments: Namespace) -> int:

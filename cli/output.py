@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+from cli.table import drawn
 
 PARIS = "Europe/Paris"
 # Where there is no terminal, nobody wants cells cut to a screen's width.
@@ -35,33 +37,41 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     return Console(
         file=stream,
-        width=None if stream.isatty() else FILE_WIDTH,
+        width=shutil.get_terminal_size().columns if stream.isatty() else FILE_WIDTH,
         markup=False,
         highlight=False,
         emoji=False,
     )
 
 
-def table(screen: Console, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table; figures to the right. Nothing when there is no row."""
+def table(
+    screen: Console,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    long: str = "",
+    shorten: Sequence[str] = (),
+    drop: Sequence[str] = (),
+) -> None:
+    """A table as `cli.table` draws it. Nothing when there is no row."""
     listed = [[_cell(value) for value in row] for row in rows]
     if not listed:
         return
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for position, column in enumerate(columns):
-        figures = all(row[position].replace(" ", "").isdigit() for row in listed)
-        drawn.add_column(column, justify="right" if figures else "left", overflow="fold")
-    for row in listed:
-        drawn.add_row(*(Text(cell) for cell in row))
-    screen.print(drawn)
+    names, *others = drawn(columns, listed, screen.width, long=long, shorten=shorten, drop=drop)
+    screen.print(Text(names, style="bold", no_wrap=True), crop=False)
+    for row in others:
+        screen.print(Text(row, no_wrap=True), crop=False)
 
 
 def facts(screen: Console, pairs: Mapping[str, object]) -> None:
-    """One line per fact, aligned; those without a value are left out."""
+    """One line per fact, aligned, long ones on several; those without a value are left out."""
     shown = {name: _cell(value) for name, value in pairs.items() if value not in (None, "")}
     width = max((len(name) for name in shown), default=0)
+    room = max(screen.width - width - 2, 20)
     for name, value in shown.items():
-        line(screen, f"{name:<{width}}  {value}")
+        lines = [part for text in value.split("\n") for part in textwrap.wrap(text, room) or [""]]
+        for number, part in enumerate(lines):
+            line(screen, f"{name if number == 0 else '':<{width}}  {part}")
 
 
 def line(screen: Console, content: str = "", style: str = "") -> None:

@@ -149,6 +149,7 @@ def _show(screen: Console, data: dict[str, Any]) -> None:
             (_month(month["month"]), month["slots"], "\n".join(_remarks(data, month["month"])))
             for month in data["months"]
         ],
+        long="à savoir",
     )
     marked = {remark["day"]: remark for remark in data["remarks"]}
     output.line(screen, f"\nLes {len(data['next'])} prochains", "bold")
@@ -163,7 +164,7 @@ def _show(screen: Console, data: dict[str, Any]) -> None:
                 _remark(remark) if remark else "",
             )
         )
-    output.table(screen, ("créneau", "décalage", "à savoir"), rows)
+    output.table(screen, ("créneau", "décalage", "à savoir"), rows, long="à savoir")
 
 
 def _remarks(data: dict[str, Any], month: str) -> list[str]:

@@ -57,4 +57,5 @@ def _show(screen: Console, data: Sequence[dict[str, Any]]) -> None:
             (row["job"], row["step"], row["business_id"], row["item"], row["at"], row["run_number"])
             for row in data
         ],
+        shorten=("étape", "élément", "entreprise"),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Console
@@ -12,7 +13,11 @@ from chalicelib.domain.billing.conditions import REASONS
 from chalicelib.outbox.formats import montant
 from chalicelib.outbox.operator import HOLDS
 from cli import output
+from cli.message_words import code_in_words
 from cli.run_words import STATUSES
+
+# A dry run takes that long, at most, to be begun.
+MOMENT = timedelta(minutes=5)
 
 
 def show_reports(screen: Console, runs: Sequence[Mapping[str, Any]], *, everything: bool) -> None:
@@ -25,17 +30,24 @@ def show_reports(screen: Console, runs: Sequence[Mapping[str, Any]], *, everythi
             output.line(screen, f"Exécution {STATUSES[run['status']]} : {run['error']}", "red")
             continue
         report = run["report"]
-        _show_messages(screen, report["messages"], run["zone"])
+        _show_messages(screen, report["messages"], run)
         _show_changes(screen, report["changes"])
-        _show_left_out(screen, report["left_out"], everything=everything)
+        _show_left_out(screen, report["left_out"], run["zone"], everything=everything)
 
 
-def _show_messages(screen: Console, messages: Sequence[Mapping[str, Any]], zone: str) -> None:
-    title = output.plural(len(messages), "message serait prévu", "messages seraient prévus")
-    output.line(screen, f"\n{title}")
+def _show_messages(
+    screen: Console, messages: Sequence[Mapping[str, Any]], run: Mapping[str, Any]
+) -> None:
+    stored = any("id" in message for message in messages)
+    words = (
+        ("message partirait", "messages partiraient")
+        if stored
+        else ("message serait prévu", "messages seraient prévus")
+    )
+    output.line(screen, f"\n{output.plural(len(messages), *words)}")
     output.table(
         screen,
-        ("entreprise", "document", "niveau", "destinataire", "reste dû", "partirait", "retenu"),
+        ("entreprise", "document", "niveau", "destinataire", "reste dû", "partirait", "au départ"),
         [
             (
                 message["business_id"],
@@ -43,12 +55,37 @@ def _show_messages(screen: Console, messages: Sequence[Mapping[str, Any]], zone:
                 message["content"].get("level") or message["step"],
                 message["recipient"],
                 _amount(message["content"]),
-                output.when(message["not_before"], zone),
-                HOLDS.get(message["hold_reason"], message["hold_reason"]),
+                _later(message, run),
+                at_departure(message),
             )
             for message in messages
         ],
+        long="au départ",
+        shorten=("destinataire", "document", "entreprise"),
     )
+    unknown = sum(message.get("letter") is None for message in messages)
+    if messages and 0 < unknown < len(messages):
+        checked = len(messages) - unknown
+        output.line(screen, f"Les {checked} premiers ont été composés à blanc, pas les suivants.")
+
+
+def _later(message: Mapping[str, Any], run: Mapping[str, Any]) -> str:
+    """When it would leave; empty for at once."""
+    now = run["as_of"] or run["started_at"]
+    instant = datetime.fromisoformat(message["not_before"])
+    return "" if now and instant <= now + MOMENT else output.when(instant, run["zone"])
+
+
+def at_departure(message: Mapping[str, Any]) -> str:
+    """Why the message would not leave as it is, or "prêt"; empty when its letter was not tried."""
+    letter = message.get("letter") or {"ready": None, "reason": None, "why": None}
+    told = [HOLDS.get(message["hold_reason"], message["hold_reason"])]
+    if letter["ready"] and not message["hold_reason"]:
+        return "prêt"
+    if not letter["ready"]:
+        code = letter["reason"] or ""
+        told.append((letter["why"] or HOLDS.get(code) or code_in_words(code) or "").rstrip("."))
+    return " ; ".join(filter(None, told))
 
 
 def _amount(content: Mapping[str, Any]) -> str:
@@ -67,15 +104,23 @@ def _show_changes(screen: Console, changes: Sequence[Mapping[str, Any]]) -> None
             (change.get("business_id"), change.get("subject"), _change(change.get("change")))
             for change in changes
         ],
+        shorten=("sujet", "entreprise"),
     )
 
 
+_CHANGES = {
+    "quotes_expired": "devis marqué expiré",
+    "expired": "message clos : trop tard",
+    "uncertain": "message incertain : l'envoi s'est interrompu",
+}
+
+
 def _change(name: object) -> object:
-    return "devis marqué expiré" if name == "quotes_expired" else name
+    return _CHANGES.get(str(name), name)
 
 
 def _show_left_out(
-    screen: Console, left_out: Sequence[Mapping[str, Any]], *, everything: bool
+    screen: Console, left_out: Sequence[Mapping[str, Any]], zone: str, *, everything: bool
 ) -> None:
     if not left_out:
         return
@@ -83,7 +128,12 @@ def _show_left_out(
     if not everything:
         counted = Counter(_reason(row) for row in left_out)
         output.line(screen, f"\n{title} (--all pour la liste)")
-        output.table(screen, ("nombre", "raison"), [(n, why) for why, n in counted.most_common()])
+        output.table(
+            screen,
+            ("nombre", "raison"),
+            [(n, why) for why, n in counted.most_common()],
+            long="raison",
+        )
         return
     output.line(screen, f"\n{title}")
     output.table(
@@ -94,17 +144,19 @@ def _show_left_out(
                 row["business_id"],
                 row.get("number") or row.get("item"),
                 row.get("level"),
-                _day(row.get("effective_on")),
+                _day(row.get("effective_on")) or output.when(row.get("until"), zone),
                 _reason(row),
             )
             for row in left_out
         ],
+        long="raison",
+        shorten=("document", "entreprise"),
     )
 
 
 def _reason(row: Mapping[str, Any]) -> str:
     code = row.get("reason") or row.get("code") or ""
-    return REASONS.get(code) or str(row.get("error") or code)
+    return row.get("why") or REASONS.get(code) or str(row.get("error") or code)
 
 
 def _day(iso: str | None) -> str:

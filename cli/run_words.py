@@ -112,6 +112,7 @@ def show_run(screen: Console, run: Mapping[str, Any]) -> None:
             (result["id"], STATUSES[result["status"]], result["count"], result.get("error"))
             for result in run["results"]
         ],
+        long="erreur",
     )
     show_errors(screen, run)
 
@@ -125,6 +126,8 @@ def show_errors(screen: Console, run: Mapping[str, Any]) -> None:
         screen,
         ("entreprise", "élément", "étape", "code", "erreur"),
         [(e["business_id"], e["item"], e["step"], e["code"], e["error"]) for e in errors],
+        long="erreur",
+        shorten=("étape", "code", "entreprise"),
     )
     if messages:
         count = output.plural(len(messages), "message non arrivé", "messages non arrivés")
@@ -136,4 +139,6 @@ def show_errors(screen: Console, run: Mapping[str, Any]) -> None:
             (m["business_id"], m["subject"], m["id"], STATES[m["state"]], m["error"])
             for m in messages
         ],
+        long="erreur",
+        shorten=("sujet", "entreprise"),
     )

@@ -100,6 +100,9 @@ def composed(
         return Letter(False, held.reason, str(held))
     except SettingsError as error:
         return Letter(False, "settings", str(error))
+    except Exception as error:  # noqa: BLE001 - per-item isolation, as delivery has it
+        logs.error("letter_failed", kind=message.kind, error=error)
+        return Letter(False, "template", "Le message n'a pas pu être composé.")
     return Letter(True)
 
 

@@ -18,7 +18,11 @@ _DUE = """SELECT d.business_id, d.item FROM ({items}) d
 
 
 def preview(engine: Engine, job: Job, run: Run) -> dict[str, Any]:
-    """`{"changes": […], "messages": […], "left_out": […]}`, JSON, over all steps. Reads only."""
+    """`{"changes": […], "messages": […], "left_out": […]}`, JSON, over all steps, and the outbox's
+    for a job that delivers it. Each message says whether its letter could be composed now
+    (`letter`). Reads only."""
+    from chalicelib.outbox import due, rehearsal
+
     report: dict[str, list[Any]] = {"changes": [], "messages": [], "left_out": []}
     with snapshot(engine) as connection:
         if run.as_of is None:
@@ -32,4 +36,10 @@ def preview(engine: Engine, job: Job, run: Run) -> dict[str, Any]:
             report["changes"] += found.changes
             report["messages"] += found.messages
             report["left_out"] += found.left_out
+        if job.delivers == "all":
+            waiting = due.preview(connection, run)
+            report["changes"] += waiting.changes
+            report["messages"] += waiting.messages
+            report["left_out"] += waiting.left_out
+        rehearsal.add_letters(connection, report["messages"], run.now)
     return report

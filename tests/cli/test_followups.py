@@ -314,7 +314,7 @@ def test_explain_shows_who_owes_how_much_since_when_and_until_when_a_promise_las
     deployment.invoice(promised_until=TODAY + timedelta(days=3))
     answer = ponctuel("explain", "invoice", "F1")
     assert "client Boulangerie Martin (C1)" in answer.words
-    assert "reste dû 1 234,56 EUR" in answer.words
+    assert "reste dû 1 234,56 €" in answer.words
     assert "échéance " in answer.words
     until = f"{TODAY + timedelta(days=3):%d/%m/%Y}"
     assert f"promesse de paiement en cours, jusqu'au {until} inclus" in answer.words
