@@ -56,8 +56,8 @@ SELECT 'quote', '{QUOTE}', q.business_id, q.id, q.number, q.customer_id,
 
 # The day for which a level `{0}` of a document `d` is scheduled.
 _SCHEDULED = "CASE {0}.anchor WHEN 'issue' THEN d.issued_on ELSE d.due_on END + " + _DAYS.format(
-    "{{0}}.delay_days"
-).replace("{{0}}", "{0}")
+    "{0}.delay_days"
+)
 
 _WITH_CUSTOMER = f"""
 SELECT d.*, COALESCE(d.policy, c.policy, 'standard') AS level_policy, b.active,
@@ -129,7 +129,8 @@ SELECT e.candidate, max(e.level) FILTER (WHERE e.passed) AS last_level,
            false AS stop
       FROM ({_COVERED}) v
     UNION ALL
-    SELECT d.candidate, x.level, x.decision = 'skip', x.decided_at, false, false, x.decision = 'stop'
+    SELECT d.candidate, x.level, x.decision = 'skip', x.decided_at, false, false,
+           x.decision = 'stop'
       FROM candidates d JOIN ponctuel.followup_decisions x
         ON x.business_id = d.business_id AND x.document = d.document AND x.document_id = d.id
        AND x.cycle = d.cycle AND x.decision IN ('skip','stop')

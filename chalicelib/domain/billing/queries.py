@@ -27,7 +27,7 @@ CHASED_QUOTES = "q.status = 'sent' AND q.auto_enabled"
 # What can be told without the history, and most often speaks against a relance, is told first.
 _PROMISING = f"WHERE {conditions.none_holds('document')} AND {REACHED}"
 
-_CHASED = with_facts(
+CHASED = with_facts(
     invoices=f"WHERE {CHASED_INVOICES}", quotes=f"WHERE {CHASED_QUOTES}", where=_PROMISING
 )
 _OF_BATCH = "(SELECT business_id, item FROM batch)"
@@ -40,7 +40,7 @@ _DUE = conditions.none_holds("history", "due")
 
 # The customers who have something due: a customer is what is relanced, fails or waits alone.
 CUSTOMERS_DUE = f"""
-WITH {_CHASED}
+WITH {CHASED}
 SELECT DISTINCT business_id, customer_id AS item FROM facts WHERE {_DUE}
 """
 
@@ -54,8 +54,7 @@ SELECT f.*, row_number() OVER (PARTITION BY business_id, customer_id
 """
 _GROUPED = "document = 'invoice' AND group_by_customer AND invoices_due > 1"
 
-RELANCES = f"""
-WITH {_CHASED_BATCH},
+_RELANCES = f"""
 due AS ({_RANKED} WHERE {_DUE})
 SELECT business_id, kind, id AS subject, cycle, level::text AS step, 'email' AS channel,
        customer_id AS person, emails AS recipient,
@@ -76,6 +75,14 @@ SELECT business_id, '{LETTER}', customer_id,
   FROM due WHERE {_GROUPED}
  GROUP BY business_id, customer_id
 """
+
+
+def relances(facts: str) -> str:
+    """The messages that these CTEs (`with_facts`) call for, as `Plan` wants them."""
+    return f"WITH {facts}, {_RELANCES}"
+
+
+RELANCES = relances(_CHASED_BATCH)
 
 _OPEN_ONLY = with_facts(
     invoices="WHERE i.status IN ('sent','partial','overdue')", quotes="WHERE q.status = 'sent'"

@@ -1,0 +1,77 @@
+"""The databases that are measured on: one embedded server, one database per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import URL, Engine, create_engine, make_url
+
+from bench.sample import Sample, fill
+from chalicelib.db.engine import make_engine
+from chalicelib.db.migrate import migrate
+from sandbox import postgres
+
+# Filling takes longer than any statement of a run may.
+PATIENCE_MS = 600_000
+
+
+@dataclass
+class Server:
+    """A running server; its databases are made when they are first asked for."""
+
+    url: URL
+    _engines: dict[Sample, Engine] = field(default_factory=dict)
+
+    def engine(self, sample: Sample) -> Engine:
+        """An engine on the sample's database, as production has it but for its patience."""
+        if sample not in self._engines:
+            self._create(sample)
+            engine = make_engine(
+                self.address(sample),
+                application="bench",
+                statement_timeout_ms=PATIENCE_MS,
+                socket_timeout_s=PATIENCE_MS / 1000,
+            )
+            migrate(engine)
+            with engine.begin() as connection:
+                fill(connection, sample)
+            self._engines[sample] = engine
+        return self._engines[sample]
+
+    def address(self, sample: Sample) -> URL:
+        return self.url.set(database=f"bench_{sample.name}")
+
+    def _create(self, sample: Sample) -> None:
+        admin = create_engine(self.url, isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE bench_{sample.name}")
+        admin.dispose()
+
+    def close(self) -> None:
+        for engine in self._engines.values():
+            engine.dispose()
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[Server]:
+    """The embedded PostgreSQL with its own settings, data in `folder`."""
+    with postgres.running(folder / "data") as url:
+        running = Server(make_url(url))
+        try:
+            yield running
+        finally:
+            running.close()
+
+
+def forget_runs(engine: Engine, *, messages: bool = True) -> None:
+    """Empties what a run writes, and gets the writing behind it done, so that the next
+    measurement does not pay for it. `messages`: those too (a sample's history is among them)."""
+    tables = "ponctuel.runs, ponctuel.run_items, ponctuel.job_state"
+    if messages:
+        tables += ", ponctuel.messages"
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"TRUNCATE {tables} CASCADE")
+        connection.exec_driver_sql("CHECKPOINT")
