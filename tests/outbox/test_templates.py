@@ -366,6 +366,76 @@ def test_several_invoices_are_listed_with_a_total_for_each_currency() -> None:
     assert "F-1042, F-0991, F-1055" in words(rendered.text)
 
 
+def many(count: int, **changes: Any) -> list[dict[str, Any]]:
+    """Invoices from the oldest on; the n-th is of n euros."""
+    return [
+        document(f"F-{n:04}", remaining=f"{n}.00", days_late=2000 - n, **changes)
+        for n in range(1, count + 1)
+    ]
+
+
+@pytest.mark.parametrize("tone", TONES)
+@pytest.mark.parametrize(
+    ("count", "others"),
+    [
+        (60, None),
+        (61, "et 1 autre facture, pour un montant de 61,00\u00a0€"),
+        (62, "et 2 autres factures, pour un montant de 123,00\u00a0€"),
+        (1200, "et 1\u202f140 autres factures, pour un montant de 718\u202f770,00\u00a0€"),
+    ],
+)
+def test_a_long_list_names_the_oldest_and_sums_up_the_others(
+    tone: str, count: int, others: str | None
+) -> None:
+    rendered = followup(*many(count), tone=tone)
+    total = f"{count * (count + 1) // 2:,}.00".replace(",", "\u202f").replace(".", ",")
+    for part in (words(rendered.text), words(rendered.html)):
+        assert [n for n in range(1, count + 1) if f"F-{n:04}" in part] == list(
+            range(1, min(count, 60) + 1)
+        )
+        assert re.findall(r"et [0-9\u202f]+ autres? factures?, pour [^.]*?\u00a0€", part) == (
+            [others] if others else []
+        )
+        assert f"{total}\u00a0€" in part
+    assert total in rendered.subject
+
+
+def test_what_is_not_listed_is_summed_up_by_currency() -> None:
+    rendered = followup(*many(60), *many(2, currency="USD"), *many(1))
+
+    for part in (words(rendered.text), words(rendered.html)):
+        assert "et 3 autres factures, pour un montant de 3,00\u00a0$US et 1,00\u00a0€" in part
+    assert "F-0060 et 3 autres" in words(rendered.text)
+
+
+@pytest.mark.parametrize("tone", TONES)
+@pytest.mark.parametrize("number", ["F" * 200, "&" * 200, "😀" * 200])
+def test_no_letter_is_so_long_that_gmail_hides_its_end(tone: str, number: str) -> None:
+    large = {"total": "123456789.12", "remaining": "98765432.10", "partly_paid": True}
+    documents = [document(number, days_late=3000, **large) for _ in range(500)]
+
+    assert len(followup(*documents, tone=tone, legal=LEGAL).html.encode()) < 102_000
+
+
+@pytest.mark.parametrize(
+    ("pay_by", "says"),
+    [
+        ("2026-03-18", "dans un délai de huit jours, soit au plus tard le mercredi 18 mars"),
+        (
+            "2026-03-20",
+            "dans un délai de huit jours, reporté au premier jour ouvré qui suit, soit au plus "
+            "tard le vendredi 20 mars",
+        ),
+    ],
+)
+def test_a_formal_notice_says_until_when_and_that_the_day_was_moved(pay_by: str, says: str) -> None:
+    rendered = followup(LATE, tone="mise_en_demeure", pay_by=pay_by)
+
+    for part in (words(rendered.text), words(rendered.html)):
+        assert says in part
+    assert f"le {pay_by[-2:]} mars" in rendered.subject.replace("\u00a0", " ")
+
+
 @pytest.mark.parametrize("value", [..., None])
 def test_details_that_a_business_does_not_give_leave_no_trace(value: object) -> None:
     business: dict[str, Any] = {"name": "Atelier Moreau"}

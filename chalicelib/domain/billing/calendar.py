@@ -60,6 +60,19 @@ def is_business_day(day: date, subdivision: str | None) -> bool:
     return day.weekday() < 5 and day not in _holidays(day.year, subdivision)
 
 
+def next_business_day(day: date, subdivision: str | None) -> date:
+    """`day` itself, or the first business day after it."""
+    while not is_business_day(day, subdivision):
+        day += timedelta(days=1)
+    return day
+
+
+def subdivisions(calendar: Prepared) -> dict[str, str | None]:
+    """The department of each business of a `calendar_at`, by its id."""
+    rows: list[dict[str, str | None]] = json.loads(calendar.parameters["calendar"])
+    return {str(row["business_id"]): row["subdivision"] for row in rows}
+
+
 @lru_cache(maxsize=64)
 def _holidays(year: int, subdivision: str | None) -> frozenset[date]:
     from holidays.countries.france import France
@@ -86,7 +99,8 @@ def prepare(run: Run, connection: Connection) -> Prepared:
 def calendar_at(
     connection: Connection, now: datetime, *, zone_name: str | None = None, everyone: bool = False
 ) -> Prepared:
-    """`{"calendar": JSON}`. A business whose zone or window is unusable is left out of the calendar
+    """`{"calendar": JSON}`, with today, the UTC offset, the next opening and the department of each
+    business. A business whose zone or window is unusable is left out of the calendar
     and reported. `everyone`: also those that have no relances (explain)."""
     rows, errors = [], []
     openings: dict[object, datetime | None] = {}
@@ -111,6 +125,7 @@ def calendar_at(
                 "today": here.date().isoformat(),
                 "utc_offset": f"{int(offset.total_seconds())} seconds",
                 "opens_at": opens_at.isoformat(),
+                "subdivision": subdivision,
             }
         )
     return Prepared({"calendar": json.dumps(rows)}, errors)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from chalicelib.domain.billing import queries
-from chalicelib.domain.billing.calendar import calendar_at
+from chalicelib.domain.billing.calendar import calendar_at, subdivisions
 from chalicelib.domain.billing.letters import compose
 from chalicelib.outbox.kinds import Cancel, Claimed, Hold, Kind, Verdict, register
 
@@ -38,12 +38,15 @@ def still_wanted(
     read: dict[int, list[Mapping[str, Any]]] = {}
     for row in rows:
         read.setdefault(row["message_id"], []).append(dict(row))
+    departments = subdivisions(calendar)
     verdicts: dict[int, Verdict] = {}
     dropped = []
     for message in messages:
         lines = read.get(message.id, [])
         kept = [line for line in lines if line["reason"] is None]
-        verdicts[message.id] = _verdict(message, kept, lines, now)
+        verdicts[message.id] = _verdict(
+            message, kept, lines, now, departments.get(message.business_id)
+        )
         if message.lines and kept:
             dropped += [
                 {"message_id": message.id, "subject": line["wanted_subject"]}
@@ -78,13 +81,14 @@ def _verdict(
     kept: Sequence[Mapping[str, Any]],
     lines: Sequence[Mapping[str, Any]],
     now: datetime,
+    subdivision: str | None,
 ) -> Verdict:
     if not kept:
         return Cancel(lines[0]["reason"] if lines else "deleted")
     opens_at = kept[0]["opens_at"]
     if opens_at > now:
         return Hold("window", opens_at)
-    return compose(message, kept)
+    return compose(message, kept, subdivision)
 
 
 def _kind(name: str, title: str, template: str) -> Kind:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
+
+from chalicelib.domain.billing.calendar import next_business_day
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,17 @@ LATE_PAYMENT_RATES = (
 RECOVERY_INDEMNITIES = (
     Figure(Decimal("40.00"), date(2013, 1, 1), None, "Code de commerce D441-5"),
 )
+
+
+# What a formal notice gives to pay in: no law sets it, eight days are the usage.
+NOTICE = timedelta(days=8)
+
+
+def pay_by(today: date, subdivision: str | None) -> date:
+    """The last day to pay that a formal notice of `today` names. One that would be a Saturday, a
+    Sunday or a public holiday is the next business day, as procedural time limits are (Code de
+    procédure civile, art. 642)."""
+    return next_business_day(today + NOTICE, subdivision)
 
 
 def in_force(figures: tuple[Figure, ...], day: date) -> Figure | None:

@@ -8,14 +8,17 @@ from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any
 
-from chalicelib.domain.billing.legal import late_payment
+from chalicelib.domain.billing.legal import late_payment, pay_by
 from chalicelib.outbox.kinds import Claimed, Send
 
 TONES = ("rappel", "ferme", "mise_en_demeure")
 
 
-def compose(message: Claimed, rows: Sequence[Mapping[str, Any]]) -> Send:
-    """The letter for these documents of one customer (rows of `queries.REREAD`, one at least)."""
+def compose(
+    message: Claimed, rows: Sequence[Mapping[str, Any]], subdivision: str | None = None
+) -> Send:
+    """The letter for these documents of one customer (rows of `queries.REREAD`, one at least).
+    `subdivision`: the department of the business, for its public holidays."""
     first = rows[0]
     today: date = first["today"]
     attachments = _attachments(rows)
@@ -43,6 +46,8 @@ def compose(message: Claimed, rows: Sequence[Mapping[str, Any]]) -> Send:
             "totals": _totals(rows),
             "legal": late_payment(first["customer_type"], today, first["late_penalty_rate"]),
         }
+        if content["tone"] == "mise_en_demeure":
+            content["pay_by"] = pay_by(today, subdivision).isoformat()
     return Send(
         content=content,
         recipients=first["emails"],

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from chalicelib.domain.billing.calendar import is_business_day
 from chalicelib.domain.billing.legal import (
     LATE_PAYMENT_RATES,
+    NOTICE,
     RECOVERY_INDEMNITIES,
     in_force,
     late_payment,
+    pay_by,
 )
+from tests.harness import Deployment
 
 DAY = date(2026, 3, 10)
 
@@ -51,3 +57,54 @@ def test_figures_have_a_source_and_do_not_overlap(figures: tuple) -> None:  # ty
     last = figures[-1]
     if last.until is not None:
         assert in_force(figures, last.until + timedelta(days=1)) is None
+
+
+@pytest.mark.parametrize(
+    ("today", "subdivision", "until"),
+    [
+        (date(2026, 3, 10), None, date(2026, 3, 18)),
+        # a Saturday, a Sunday
+        (date(2026, 3, 13), None, date(2026, 3, 23)),
+        (date(2026, 3, 14), None, date(2026, 3, 23)),
+        # Good Friday, a holiday in Alsace-Moselle; then Easter Monday
+        (date(2026, 3, 26), None, date(2026, 4, 3)),
+        (date(2026, 3, 26), "57", date(2026, 4, 7)),
+        # Christmas is a Friday
+        (date(2026, 12, 17), None, date(2026, 12, 28)),
+    ],
+)
+def test_a_formal_notice_ends_on_a_business_day(
+    today: date, subdivision: str | None, until: date
+) -> None:
+    assert pay_by(today, subdivision) == until
+
+
+@given(
+    today=st.dates(date(2020, 1, 1), date(2040, 1, 1)),
+    subdivision=st.sampled_from([None, "57", "67", "971", "974", "<script>"]),
+)
+def test_nobody_has_less_than_eight_days_nor_more_than_it_takes_to_open(
+    today: date, subdivision: str | None
+) -> None:
+    until = pay_by(today, subdivision)
+    assert until >= today + NOTICE
+    assert is_business_day(until, subdivision)
+    day = today + NOTICE
+    while day < until:
+        assert not is_business_day(day, subdivision)
+        day += timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("subdivision", "until"), [(None, "vendredi 3 avril 2026"), ("57", "mardi 7 avril 2026")]
+)
+def test_the_letter_knows_the_holidays_of_the_business(
+    deployment: Deployment, subdivision: str | None, until: str
+) -> None:
+    deployment.open_business(subdivision=subdivision)
+    deployment.execute("UPDATE ponctuel.followup_levels SET tone = 'mise_en_demeure'")
+    deployment.database.set_clock(datetime(2026, 3, 26, 9, 0, tzinfo=UTC))
+    deployment.invoice()
+    deployment.tick()
+    (letter,) = deployment.rows("SELECT subject, text FROM ponctuel.message_bodies")
+    assert until in " ".join(letter["text"].replace("\u00a0", " ").split())
