@@ -79,9 +79,8 @@ def versions(connection: Connection) -> Iterator[Finding]:
                 "que vous n'avez pas en vues",
             )
         else:
-            yield Finding(
-                TOPIC, "problem", f"{have} au lieu de {newest} : lancez `./ponctuel migrate`"
-            )
+            said = f"{have or 'rien'} au lieu de {newest} : lancez `./ponctuel migrate`"
+            yield Finding(TOPIC, "problem", said)
 
 
 def clock(connection: Connection, current: Settings) -> Finding:

@@ -210,6 +210,14 @@ def test_a_schema_that_only_newer_code_knows_is_said_and_stops_nothing(
     assert [(f["verdict"], said in f["text"]) for f in found] == [(verdict, True)]
 
 
+def test_a_schema_that_is_older_than_the_code_is_a_problem(
+    deployment: Deployment, ponctuel: CommandLine
+) -> None:
+    deployment.execute("DELETE FROM ponctuel.schema_versions WHERE version_num LIKE 'ledger%'")
+    found = [finding["text"] for finding in problems(ponctuel)]
+    assert found == ["rien au lieu de ledger_0001 : lancez `./ponctuel migrate`"]
+
+
 def test_without_the_engine_check_says_to_migrate(
     deployment: Deployment, ponctuel: CommandLine
 ) -> None:

@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from chalicelib.db.engine import make_engine, transaction
 from chalicelib.db.migrate import BRANCHES, FOLDER, REQUIRED_LEDGER, migrate, shipped
-from chalicelib.errors import PonctuelError
+from chalicelib.errors import BadRequest, PonctuelError
+from chalicelib.jobs.migrate import handler
 from tests.database import Server
 from tests.harness import TODAY, Deployment
 from tests.reliability.scenarios import SCENARIOS, verdict
@@ -129,12 +130,11 @@ def test_migrating_leaves_the_views_of_the_owner_alone_and_creates_what_is_missi
     assert len(migrate(engine)) == len(BRANCHES)
     assert migrate(engine) == migrate(engine)
     with transaction(engine) as connection:
-        kinds = dict(
-            connection.exec_driver_sql(
-                "SELECT relname, relkind FROM pg_class "
-                "WHERE relnamespace = 'ponctuel'::regnamespace AND relkind IN ('r', 'v')"
-            ).all()
+        found = connection.exec_driver_sql(
+            "SELECT relname, relkind FROM pg_class "
+            "WHERE relnamespace = 'ponctuel'::regnamespace AND relkind IN ('r', 'v')"
         )
+        kinds = {row.relname: row.relkind for row in found}
         assert connection.exec_driver_sql("SELECT * FROM ponctuel.invoices").keys() == ["theirs"]
     assert [kinds[relation] for relation in DOMAIN] == ["v", "r", "r", "v", "v", "v", "r"]
     engine.dispose()
@@ -152,6 +152,16 @@ def test_code_that_is_older_than_the_schema_changes_nothing_and_says_so(
         migrate(engine)
     assert refused.value.code == "schema_newer"
     engine.dispose()
+
+
+def test_the_function_that_migrates_refuses_what_is_no_list_of_branches(
+    deployment: Deployment,
+) -> None:
+    for branches in ("ledger", ["lodger"], {"ledger": 1}, [["ledger"]], [None], 7):
+        with pytest.raises(BadRequest):
+            handler({"branches": branches}, None)
+    assert len(handler({}, None)["revisions"]) == len(BRANCHES)
+    assert len(handler({"branches": ["ledger"]}, None)["revisions"]) == len(BRANCHES)
 
 
 def test_a_role_that_may_not_create_is_told_what_to_grant(
