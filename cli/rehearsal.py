@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from chalicelib import jobs
 from chalicelib.domain.billing.conditions import REASONS
 from chalicelib.outbox.formats import montant
 from chalicelib.outbox.operator import HOLDS
@@ -38,12 +39,16 @@ def show_reports(screen: Console, runs: Sequence[Mapping[str, Any]], *, everythi
 def _show_messages(
     screen: Console, messages: Sequence[Mapping[str, Any]], run: Mapping[str, Any]
 ) -> None:
-    stored = any("id" in message for message in messages)
+    stored = run["job"] in jobs.NAMES and jobs.job(run["job"]).delivers == "all"
     words = (
         ("message partirait", "messages partiraient")
         if stored
         else ("message serait prévu", "messages seraient prévus")
     )
+    if not messages:
+        verb = words[0].removeprefix("message ")
+        output.line(screen, f"\nAucun message ne {verb}.")
+        return
     output.line(screen, f"\n{output.plural(len(messages), *words)}")
     output.table(
         screen,
@@ -64,7 +69,7 @@ def _show_messages(
         shorten=("destinataire", "document", "entreprise"),
     )
     unknown = sum(message.get("letter") is None for message in messages)
-    if messages and 0 < unknown < len(messages):
+    if 0 < unknown < len(messages):
         checked = len(messages) - unknown
         output.line(screen, f"Les {checked} premiers ont été composés à blanc, pas les suivants.")
 

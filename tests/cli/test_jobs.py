@@ -58,7 +58,7 @@ def test_a_run_is_found_again_by_its_number_or_its_id(
     assert "Exécution n° 1 en partie" in shown.out
     assert "raison essai" in shown.words
     assert "bad_zone Fuseau horaire inconnu" in shown.words
-    assert "0 message serait prévu" in ponctuel("show", "2").words
+    assert "Aucun message ne serait prévu" in ponctuel("show", "2").words
     (run,) = ponctuel("runs", "--limit", "1", "--json").data
     assert run["number"] == 2
     assert ponctuel("show", run["id"], "--json").data["number"] == 2

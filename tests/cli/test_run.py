@@ -184,7 +184,7 @@ def test_a_dry_run_as_of_another_instant_sees_what_will_be_due_then(
 ) -> None:
     deployment.open_business()
     deployment.invoice(due_on=NOW.date())
-    assert "0 message serait prévu" in ponctuel("run", "followups", "--dry-run").words
+    assert "Aucun message ne serait prévu" in ponctuel("run", "followups", "--dry-run").words
     later = ponctuel("run", "followups", "--dry-run", "--as-of", "2026-03-16T10:00:00+01:00")
     assert "1 message serait prévu" in later.words
 
