@@ -119,13 +119,14 @@ def test_the_domain_may_be_views_on_tables_of_somebody_else(deployment: Deployme
     assert deployment.last_run()["counts"]["quotes_expired"] == 1
 
 
+@pytest.mark.parametrize("views", [DOMAIN, ("businesses", "customers", "invoices", "quotes")])
 def test_migrating_leaves_the_views_of_the_owner_alone_and_creates_what_is_missing(
-    empty: str,
+    empty: str, views: tuple[str, ...]
 ) -> None:
     engine = engine_on(empty)
     with transaction(engine) as connection:
         connection.exec_driver_sql("CREATE SCHEMA ponctuel")
-        for relation in ("businesses", "customers", "invoices", "quotes"):
+        for relation in views:
             connection.exec_driver_sql(f"CREATE VIEW ponctuel.{relation} AS SELECT 1 AS theirs")
     assert len(migrate(engine)) == len(BRANCHES)
     assert migrate(engine) == migrate(engine)
@@ -136,7 +137,7 @@ def test_migrating_leaves_the_views_of_the_owner_alone_and_creates_what_is_missi
         )
         kinds = {row.relname: row.relkind for row in found}
         assert connection.exec_driver_sql("SELECT * FROM ponctuel.invoices").keys() == ["theirs"]
-    assert [kinds[relation] for relation in DOMAIN] == ["v", "r", "r", "v", "v", "v", "r"]
+    assert {name for name in DOMAIN if kinds[name] == "v"} == set(views)
     engine.dispose()
 
 
