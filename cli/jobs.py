@@ -8,12 +8,16 @@ from typing import Any
 
 from rich.console import Console
 
+from chalicelib.outbox.content import shorten
 from cli import output
 from cli.arguments import command, positive
 from cli.rehearsal import show_reports
 from cli.run_words import STATUSES, asked_by, counts_in_words, show_run
 from cli.schedule_words import in_words, zone_in_words
 from cli.source import opened
+
+# A title has that many characters on a screen that is not wide.
+TITLE, WIDE = 22, 160
 
 
 def register(subparsers: Any) -> None:
@@ -102,15 +106,18 @@ def _show_run(screen: Console, run: dict[str, Any]) -> None:
 
 
 def _show_jobs(screen: Console, data: list[dict[str, Any]]) -> None:
+    room = TITLE if screen.width < WIDE else WIDE
     listed: list[tuple[object, ...]] = []
     for row in data:
         if "error" in row:
-            listed.append((f"{row['job']}\n{row['title']}", "", "", "", "", row["error"]))
+            listed.append(
+                (f"{row['job']}\n{shorten(row['title'], room)}", "", "", "", "", row["error"])
+            )
             continue
         last, zone = row["last_run"], row["zone"]
         listed.append(
             (
-                f"{row['job']}\n{row['title']}",
+                name,
                 f"{row['words']}\n{zone_in_words(zone)}",
                 _last(last, zone),
                 output.when(row["covered_through"], zone) or "jamais passé",
@@ -119,7 +126,7 @@ def _show_jobs(screen: Console, data: list[dict[str, Any]]) -> None:
             )
         )
     columns = ("job", "horaire", "dernière exécution", "couvert jusqu'au", "prochains", "état")
-    output.table(screen, columns, listed, long="état", shorten=("job",), drop=("couvert jusqu'au",))
+    output.table(screen, columns, listed, long="état", drop=("couvert jusqu'au",))
 
 
 def _last(last: Mapping[str, Any] | None, zone: str) -> str:

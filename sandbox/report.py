@@ -73,10 +73,15 @@ def sent(engine: Engine, limit: int = 12) -> None:
     if not rows:
         return
     console.print()
-    table = _table("envoyé à", "objet", title=f"Les {len(rows)} premiers envois")
+    total = _rows(engine, "SELECT count(*) AS n FROM ponctuel.messages WHERE state = 'accepted'")
+    count = total[0]["n"]
+    title = f"Les {len(rows)} envois" if count == len(rows) else f"{len(rows)} des {count} envois"
+    table = _table("envoyé à", "objet", title=title)
     for row in rows:
         table.add_row(Text(row["recipient"]), Text(row["subject"]))
     console.print(table)
+    if count > len(rows):
+        say("Tous sont dans le dossier indiqué à la fin.")
 
 
 def exceptions(engine: Engine) -> None:

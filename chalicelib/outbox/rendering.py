@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 TEMPLATES: Final = Path(__file__).resolve().parent.parent / "templates"
 MAX_SUBJECT: Final = 150  # characters; clients show fewer, servers accept more
 TEXT_WIDTH: Final = 72  # columns of the text part
+# E.164 of metropolitan France and of the overseas departments that share its numbering plan, in the
+# pairs of the national form (Arcep, plan national de numérotation).
+_FRENCH_NUMBER: Final = re.compile(r"\+(?:33|262|590|594|596)([1-9])(\d\d)(\d\d)(\d\d)(\d\d)")
 
 
 @dataclass(frozen=True)
@@ -179,8 +182,10 @@ def _moment(instant: str) -> str:
 
 
 def _joined(text: str) -> str:
-    """`text` that stays on one line, a telephone number for one."""
-    return text.replace(" ", formats.NO_BREAK)
+    """`text` that stays on one line; a French telephone number as the French read it."""
+    french = _FRENCH_NUMBER.fullmatch(re.sub(r"[ .-]", "", text))
+    spoken = f"0{french[1]} {' '.join(french.groups()[1:])}" if french else text
+    return spoken.replace(" ", formats.NO_BREAK)
 
 
 def _wrapped(text: str, indent: str = "", hanging: str = "") -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from cli import output
 from cli.table import drawn
 
 NAMES = ("n°", "client", "depuis", "cause")
@@ -60,3 +64,34 @@ def test_no_line_is_wider_than_the_screen(
     shorten = ("client", "depuis") if shortens else ()
     found = drawn(NAMES, rows, width, long="cause", shorten=shorten)
     assert max(cell_len(line) for line in found) <= width + 1  # a wide character may stick out
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("variable", "coloured"), [("", True), ("NO_COLOR", False)])
+def test_colours_are_for_a_terminal_whose_owner_wants_them(
+    monkeypatch: pytest.MonkeyPatch, variable: str, coloured: bool
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "40")
+    if variable:
+        monkeypatch.setenv(variable, "1")
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    screen = output.console()
+    output.line(screen, "mot " * 30, "red")
+    assert ("\x1b[31m" in terminal.getvalue()) is coloured
+    assert screen.width == 40
+
+
+def test_a_file_gets_neither_colours_nor_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    file = io.StringIO()
+    monkeypatch.setattr("sys.stdout", file)
+    output.line(output.console(), "x" * 200, "red")
+    assert file.getvalue() == "x" * 200 + "\n"
