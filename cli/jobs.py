@@ -109,10 +109,9 @@ def _show_jobs(screen: Console, data: list[dict[str, Any]]) -> None:
     room = TITLE if screen.width < WIDE else WIDE
     listed: list[tuple[object, ...]] = []
     for row in data:
+        name = f"{row['job']}\n{shorten(row['title'], room)}"
         if "error" in row:
-            listed.append(
-                (f"{row['job']}\n{shorten(row['title'], room)}", "", "", "", "", row["error"])
-            )
+            listed.append((name, "", "", "", "", row["error"]))
             continue
         last, zone = row["last_run"], row["zone"]
         listed.append(
