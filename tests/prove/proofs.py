@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,7 +39,8 @@ Cases = Callable[[str, Sequence[str]], Sequence[str]]
 class Proof:
     """`cases` of a job, given the points that it passes; `full` and `few` trials of each.
     `cost_s`: about how long one takes, so that long ones begin first; past `limit_s` it hangs.
-    `needs`: what all trials of the fully counted job have to add up to."""
+    `needs`: what all trials of the fully counted job have to add up to; it has `at_least` that many
+    of them, however few its cases are."""
 
     name: str
     trial: Trial
@@ -48,17 +50,19 @@ class Proof:
     cost_s: float = 1.0
     limit_s: float = 120.0
     needs: Mapping[str, int] = field(default_factory=dict)
+    at_least: int = 0
     of_engine: bool = False
 
     def seeds(self, job: str, points: Sequence[str], share: float = 1.0) -> list[Seed]:
         """All trials of a job; `share` of them, at least one of each case."""
         if self.of_engine != (job == ENGINE):
             return []
-        count = self.full if job in (FULL, ENGINE) else self.few
+        cases = self.cases(job, points)
+        count = self.few
+        if job in (FULL, ENGINE):
+            count = max(self.full, math.ceil(self.at_least / max(1, len(cases))))
         wanted = max(1, round(count * share)) if count else 0
-        return [
-            Seed(job, self.name, case, n) for case in self.cases(job, points) for n in range(wanted)
-        ]
+        return [Seed(job, self.name, case, n) for case in cases for n in range(wanted)]
 
 
 def _all_points(_job: str, points: Sequence[str]) -> Sequence[str]:
@@ -86,42 +90,17 @@ DAYS = [day.isoformat() for day in clock_changes.change_days()]
 
 PROOFS = (
     Proof("restarts", restarts.trial, 2, 0, cost_s=280, limit_s=900, needs={"minutes": 30}),
-    Proof(
-        "restarts-short",
-        partial(restarts.trial, minutes=5),
-        0,
-        2,
-        cost_s=50,
-        limit_s=300,
-    ),
+    Proof("restarts-short", partial(restarts.trial, minutes=5), 0, 2, cost_s=50, limit_s=300),
     Proof("storm", storm.trial, 50, 3, cost_s=20, limit_s=600, needs={"slots": 10_000}),
+    Proof("commits", database_faults.commits_trial, 10, 2, cost_s=6),
     Proof(
-        "commits",
-        database_faults.commits_trial,
-        10,
-        2,
-        cost_s=6,
-    ),
-    Proof(
-        "cuts",
-        database_faults.cuts_trial,
-        25,
-        5,
-        cases=_always(database_faults.FAILURES),
-        cost_s=4,
+        "cuts", database_faults.cuts_trial, 25, 5, cases=_always(database_faults.FAILURES), cost_s=4
     ),
     Proof("schedules", schedules.trial, 100, cost_s=4, needs={"cases": 1_000_000}, of_engine=True),
     Proof("deaths", deadly.items_trial, 50, cost_s=2, of_engine=True),
-    Proof(
-        "letters",
-        deadly.letters_trial,
-        25,
-        5,
-        cases=_if_it_sends(("render", "send")),
-        cost_s=2,
-    ),
+    Proof("letters", deadly.letters_trial, 25, 5, cases=_if_it_sends(("render", "send")), cost_s=2),
     Proof("deadlines", deadline.job_trial, 25, 5, cost_s=2),
-    Proof("deadlines-probe", deadline.probe_trial, 200, of_engine=True, needs={"cuts": 1000}),
+    Proof("deadlines-probe", deadline.probe_trial, 400, of_engine=True, needs={"cuts": 1000}),
     Proof(
         "provider",
         provider_faults.trial,
@@ -133,7 +112,15 @@ PROOFS = (
     Proof("side-by-side", storm.side_by_side_trial, 25, cost_s=1.5),
     Proof("clock-changes", clock_changes.job_trial, 1, 1, cases=_days, cost_s=8),
     Proof("daily", clock_changes.daily_trial, 1, cases=_always(DAYS), of_engine=True),
-    Proof("zombie", zombie.trial, 60, 5, cases=_points_before_the_call, needs={"zombies": 1000}),
+    Proof(
+        "zombie",
+        zombie.trial,
+        25,
+        5,
+        cases=_points_before_the_call,
+        at_least=1000,
+        needs={"zombies": 1000},
+    ),
     Proof("kill", kill.trial, 25, 5, cases=_all_points, needs={"kills": 350}),
 )
 BY_NAME = {proof.name: proof for proof in PROOFS}
