@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test prove bench lint types config package clean
+.PHONY: help demo serve test prove bench lint types config package deploy rollback undeploy clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -45,6 +45,15 @@ config: $(READY) ## .chalice/config.json and the policies, from the jobs and .ch
 
 package: $(READY) ## what would be deployed, built and weighed; STAGE=prod
 	@$(BIN)/python -m scripts.package $(or $(STAGE),dev)
+
+deploy: $(READY) ## the commit checked out, to AWS: STAGE=prod; docs/deploying.md
+	@$(BIN)/python -m scripts.deploy --stage "$(STAGE)" $(if $(CHANGE_PYTHON),--change-python)
+
+rollback: $(READY) ## back to an earlier deployment: STAGE=prod TAG=deployed/prod/…
+	@$(BIN)/python -m scripts.rollback --stage "$(STAGE)" --tag "$(TAG)" $(if $(CHANGE_PYTHON),--change-python)
+
+undeploy: $(READY) ## removes a stage from AWS, not its database nor its secrets: STAGE=dev
+	@$(BIN)/python -m scripts.undeploy --stage "$(STAGE)"
 
 clean: ## removes the data of demo and serve, and what the tools cache
 	@rm -rf var .hypothesis .mypy_cache .ruff_cache build

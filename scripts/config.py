@@ -14,7 +14,9 @@ from typing import Any
 
 from chalicelib import jobs
 from chalicelib.errors import SettingsError
+from chalicelib.runner.rule import eventbridge_rule
 from chalicelib.runner.triggers import APP
+from chalicelib.settings import Settings
 from scripts import stages
 from scripts.policies import ROLES, policy
 from scripts.stages import Stage
@@ -31,7 +33,26 @@ def load(folder: Path = FOLDER) -> list[Stage]:
     """The stages of `folder`/stages.toml. Raises `SettingsError`."""
     text = (folder / "stages.toml").read_text(encoding="utf-8")
     functions = (API, *jobs.NAMES, *jobs.TOOLS)
-    return stages.parse(text, functions=functions, jobs=jobs.NAMES)
+    known = stages.parse(text, functions=functions, jobs=jobs.NAMES)
+    for stage in known:
+        rules(stage)
+    return known
+
+
+def rules(stage: Stage) -> dict[str, str]:
+    """EventBridge's rule of each job on this stage, as Chalice will ask for it. Raises
+    `SettingsError` for a schedule that is none."""
+    current = Settings.from_mapping(environment(stage))
+    found = {}
+    for name in jobs.NAMES:
+        expression = current.schedule_for(name) or jobs.job(name).schedule
+        try:
+            found[name] = eventbridge_rule(expression, jobs.job(name).zone_on(current))
+        except SettingsError as error:
+            raise SettingsError(
+                f"{stage.name} : l'horaire du job {name} est inutilisable : {error}"
+            ) from error
+    return found
 
 
 def environment(stage: Stage) -> dict[str, str]:

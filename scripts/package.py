@@ -30,6 +30,8 @@ MAX_ZIPPED = 45_000_000
 MAX_UNZIPPED = 200_000_000
 # A file of another sort was left there by mistake, or needs to be thought about.
 SHIPPED_SUFFIXES = {".html", ".jinja", ".json", ".pem", ".py", ".txt"}
+# Chalice has no __main__.
+CHALICE = (sys.executable, "-c", "from chalice.cli import main; raise SystemExit(main())")
 _NO_WHEEL = "Could not install dependencies"
 
 
@@ -72,21 +74,26 @@ def _files(folder: Path) -> list[Path]:
 def build(stage: str, output: Path, source: Path = ROOT) -> str:
     """Runs `chalice package` for the stage on a clean copy and leaves its files in `output`; what
     Chalice printed is returned. Needs a network (pip). Raises `PackagingError`."""
-    shutil.rmtree(output, ignore_errors=True)
-    output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
         export(project, source)
-        chalice = [sys.executable, "-c", "from chalice.cli import main; raise SystemExit(main())"]
-        done = subprocess.run(  # noqa: S603  our own interpreter and arguments
-            [*chalice, "package", "--stage", stage, str(output.resolve())],
-            cwd=project,
-            env=environment(os.environ),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        return build_from(project, stage, output)
+
+
+def build_from(project: Path, stage: str, output: Path) -> str:
+    """`build`, from the clean copy `project`. Chalice keeps the zips there and deploys those same
+    ones. Raises `PackagingError`."""
+    shutil.rmtree(output, ignore_errors=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(  # noqa: S603  our own interpreter and arguments
+        [*CHALICE, "package", "--stage", stage, str(output.resolve())],
+        cwd=project,
+        env=environment(os.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0 or _NO_WHEEL in done.stdout:
         raise PackagingError(
             "`chalice package` a échoué. Une dépendance sans wheel pour Lambda se remplace ou se "

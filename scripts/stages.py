@@ -6,6 +6,7 @@ function by function or shapes the policies. What Chalice would ignore in silenc
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 
 from chalicelib import setting_types
 from chalicelib.errors import SettingsError
+from chalicelib.runner.triggers import APP
 from chalicelib.settings import SCHEDULE, ZONE, Setting, rows
 
 # Chalice's keys that make sense for a whole stage; config.json gets the others from the jobs.
@@ -25,6 +27,16 @@ STAGE_KEYS = {
     "tags",
     "xray",
 }
+# Keys of a stage that are ours, not Chalice's.
+OWN_KEYS = {
+    "aws_account_id",
+    "aws_region",
+    "environment_variables",
+    "lambda_functions",
+    "log_retention_in_days",
+    "permissions",
+}
+LONGEST_NAME = 64
 FUNCTION_KEYS = {"lambda_memory_size", "lambda_timeout", "reserved_concurrency", "tags"}
 
 
@@ -32,7 +44,9 @@ FUNCTION_KEYS = {"lambda_memory_size", "lambda_timeout", "reserved_concurrency",
 class Stage:
     """One deployed stage. `chalice`: keys for config.json. `functions`: what replaces a function's
     own memory, time-out and the like. `log_retention_in_days`: None keeps logs for ever.
-    `ses_identities`: verified domains or addresses to send as, None for all of the account's."""
+    `ses_identities`: verified domains or addresses to send as, None for all of the account's.
+    `aws_account_id`, `aws_region`: where the stage is deployed and nowhere else; "" leaves it to
+    the credentials."""
 
     name: str
     chalice: Mapping[str, Any] = field(default_factory=dict)
@@ -40,6 +54,8 @@ class Stage:
     functions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     log_retention_in_days: int | None = None
     ses_identities: tuple[str, ...] | None = None
+    aws_account_id: str = ""
+    aws_region: str = ""
 
     @property
     def in_private_network(self) -> bool:
@@ -80,8 +96,8 @@ def _stage(name: str, table: Any, functions: set[str], jobs: set[str]) -> Stage:
         raise SettingsError(f"Étape {name} : {error}.") from None
     if name == "local":
         raise SettingsError("L'étape local ne se déploie pas : renommez-la dans stages.toml.")
-    ours = {"environment_variables", "lambda_functions", "log_retention_in_days", "permissions"}
-    _only(table, STAGE_KEYS | ours, name)
+    _only(table, STAGE_KEYS | OWN_KEYS, name)
+    _short_enough(name, functions, jobs)
     overrides = table.get("lambda_functions", {})
     _only(overrides, functions, f"{name}.lambda_functions")
     for function, keys in overrides.items():
@@ -91,12 +107,33 @@ def _stage(name: str, table: Any, functions: set[str], jobs: set[str]) -> Stage:
     identities = permissions.get("ses_identities")
     return Stage(
         name=name,
-        chalice={key: value for key, value in table.items() if key not in ours},
+        chalice={key: value for key, value in table.items() if key not in OWN_KEYS},
         environment=_environment(name, table.get("environment_variables", {}), jobs),
         functions=overrides,
         log_retention_in_days=table.get("log_retention_in_days"),
         ses_identities=None if identities is None else tuple(identities),
+        aws_account_id=_matching(r"\d{12}", table, "aws_account_id", name),
+        aws_region=_matching(r"[a-z]{2}(-[a-z]+)+-\d", table, "aws_region", name),
     )
+
+
+def _short_enough(stage: str, functions: set[str], jobs: set[str]) -> None:
+    """Lambda, IAM and EventBridge take 64 characters; AWS would say so half way."""
+    names = [f"{APP}-{stage}-{function}" for function in functions]
+    names += [f"{APP}-{stage}-{job}-event" for job in jobs]
+    if too_long := sorted(name for name in names if len(name) > LONGEST_NAME):
+        raise SettingsError(
+            f"{stage} : AWS refuse les noms de plus de {LONGEST_NAME} caractères : "
+            f"{', '.join(too_long)}. Donnez à l'étape un nom plus court."
+        )
+
+
+def _matching(pattern: str, table: Mapping[str, Any], key: str, stage: str) -> str:
+    value = table.get(key, "")
+    if value and not (isinstance(value, str) and re.fullmatch(pattern, value)):
+        example = {"aws_account_id": "123456789012", "aws_region": "eu-west-3"}[key]
+        raise SettingsError(f'{stage} : {key} se note par exemple {key} = "{example}".')
+    return str(value)
 
 
 def _environment(stage: str, variables: Mapping[str, Any], jobs: set[str]) -> dict[str, str]:
