@@ -59,14 +59,18 @@ def _rows(relation: Relation, connection: Connection) -> Iterator[Finding]:
 
 
 def _missing(connection: Connection, relation: Relation) -> Iterator[Finding]:
-    needed = [column.name for column in relation.columns if column.read and not column.nullable]
+    needed = {
+        column.name: column.name in relation.key or bool(column.values)
+        for column in relation.columns
+        if column.read and not column.nullable
+    }
     counts = ", ".join(f"count(*) FILTER (WHERE {name} IS NULL) AS {name}" for name in needed)
     row = connection.exec_driver_sql(f"SELECT {counts} FROM ponctuel.{relation.name}").one()
-    for name, count in zip(needed, row, strict=True):
+    for (name, stops), count in zip(needed.items(), row, strict=True):
         if count:
             yield Finding(
                 TOPIC,
-                "problem" if name in relation.key else "note",
+                "problem" if stops else "note",
                 f"ponctuel.{relation.name}.{name} est vide dans "
                 f"{output.plural(count, 'ligne', 'lignes')}",
                 f"SELECT * FROM ponctuel.{relation.name} WHERE {name} IS NULL;",

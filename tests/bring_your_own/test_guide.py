@@ -75,7 +75,9 @@ def test_two_runs_write_the_expired_quotes_of_their_tables_and_nothing_else(
     assert "quotes_expired" not in guide.deployment.last_run()["counts"]
 
 
-def test_a_payment_in_their_table_stops_the_relance_of_that_company_only(guide: Followed) -> None:
+def test_a_payment_in_their_table_stops_the_relances_and_its_bouncing_starts_them_over(
+    guide: Followed,
+) -> None:
     deployment = guide.deployment
     guide.as_owner(
         f"INSERT INTO gestion.reglement VALUES ('{PERRIN}', 9, 1, 120001, '2026-03-12', NULL)"
@@ -83,14 +85,6 @@ def test_a_payment_in_their_table_stops_the_relance_of_that_company_only(guide: 
     deployment.tick(hours=10 * 24)
     second = {(b, s) for b, kind, s, step in accepted(deployment) if step == "2"}
     assert second == {(b, n) for b in BOTH for n in ("1", "2", "3")} - {(PERRIN, "1")}
-
-
-def test_a_payment_that_bounces_in_their_table_starts_the_relances_over(guide: Followed) -> None:
-    deployment = guide.deployment
-    guide.as_owner(
-        f"INSERT INTO gestion.reglement VALUES ('{PERRIN}', 9, 1, 120001, '2026-03-12', NULL)"
-    )
-    deployment.tick(hours=10 * 24)
     guide.as_owner("UPDATE gestion.reglement SET rejete_le = '2026-03-23' WHERE id = 9")
     deployment.tick(hours=4 * 24)
     again = deployment.messages(business_id=PERRIN, subject="1", cycle="1")

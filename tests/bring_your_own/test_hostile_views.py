@@ -90,7 +90,8 @@ def test_empty_and_double_keys_unknown_codes_and_zones_are_counted(
         {
             "invoices.id": "CASE number WHEN 'F3' THEN 'F2' ELSE id END",
             "invoices.business_id": "CASE number WHEN 'F1' THEN NULL ELSE business_id END",
-            "invoices.status": "CASE number WHEN 'F1' THEN 'Envoyée' ELSE 'M. Durand, 3 rue X' END",
+            "invoices.status": "CASE number WHEN 'F1' THEN 'Envoyée' "
+            "WHEN 'F2' THEN 'M. Durand, 3 rue X' END",
         },
         "invoices",
     )
@@ -101,7 +102,8 @@ def test_empty_and_double_keys_unknown_codes_and_zones_are_counted(
     for said in (
         "✗ données : ponctuel.invoices.business_id est vide dans 1 ligne",
         "✗ données : ponctuel.invoices : 1 clé en double (business_id, id)",
-        "✗ données : ponctuel.invoices.status a un code inconnu dans 3 lignes (« Envoyée »)",
+        "✗ données : ponctuel.invoices.status a un code inconnu dans 2 lignes (« Envoyée »)",
+        "✗ données : ponctuel.invoices.status est vide dans 1 ligne",
         "✗ données : « Europe/Pariss » n'est pas un fuseau horaire IANA (1 entreprise)",
         "• données : ponctuel.customers.name est vide dans 1 ligne",
         "HAVING count(*) > 1;",
