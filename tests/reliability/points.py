@@ -33,6 +33,7 @@ def passes(deployment: Deployment, job: str) -> Counter[str]:
 
 def drawn(counts: Counter[str], name: str, draw: random.Random) -> Point:
     """One of the times that a point is passed."""
+    assert counts[name], f"the job never passes {name}"
     return Point(name, draw.randint(1, counts[name]))
 
 
