@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 
 GAP = 2
 # Cells of a column that was shortened: enough to tell one row from another.
@@ -54,9 +54,7 @@ def drawn(
         if beneath is not None and row[beneath]:
             indent = " " * min(INDENT, width // 4)
             for line in row[beneath].split("\n"):
-                lines += textwrap.wrap(
-                    line, max(width, 2), initial_indent=indent, subsequent_indent=indent
-                )
+                lines += [indent + part for part in _wrapped(line, width - len(indent))]
     return lines
 
 
@@ -107,12 +105,18 @@ def _cell_lines(text: str, width: int, *, folded: bool) -> list[str]:
     found: list[str] = []
     for line in text.split("\n"):
         if folded:
-            found += textwrap.wrap(line, max(width, 1)) or [""]
+            found += _wrapped(line, width) or [""]
         elif cell_len(line) > width:
             found.append(set_cell_size(line, max(width - 1, 0)).rstrip() + "…")
         else:
             found.append(line)
     return found
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Broken between words; `textwrap` counts characters, of which some are two cells wide."""
+    lines = textwrap.wrap(text, max(width, 1))
+    return [part for line in lines for part in chop_cells(line, max(width, 2))]
 
 
 def _line(parts: Sequence[tuple[str, int, bool]]) -> str:

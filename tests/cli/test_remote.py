@@ -257,3 +257,24 @@ def test_a_database_is_not_needed_to_ask_a_stage(
     data: Any = ponctuel("preview", "followups", "--json", "--stage", "essai").data
     assert data["schedule"] == "0 * * * *"
     assert urlsplit(stage).path == "/api"
+
+
+def test_the_waiting_is_shown_on_standard_error_of_a_terminal(
+    deployment: Deployment,
+    door: Door,
+    stage: str,
+    ponctuel: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    door.nobody_works()
+
+    def ended(_seconds: float) -> None:
+        deployment.execute("UPDATE ponctuel.runs SET status = 'succeeded'")
+
+    monkeypatch.setattr("cli.remote.run.time.sleep", ended)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes the stream for a terminal
+    monkeypatch.setenv("TERM", "xterm")
+    answer = ponctuel("run", "followups", "--json", "--stage", "essai")
+    assert answer.code == 0, answer.err
+    assert "pas encore commencée" in answer.err
+    assert answer.data[0]["status"] == "succeeded"
