@@ -25,6 +25,8 @@ FIRST_RETRY_S = 30.0
 SCHEMA_WAIT = timedelta(minutes=5)
 # A failure that old is not the same one any more.
 NEWS_AFTER = timedelta(hours=26)
+# Types that do not match, values that no type holds, statements too slow: what `check` explains.
+DATA_AT_FAULT = ("428", "22", "57014")
 SEVERITY = {"succeeded": 0, "partial": 1, "failed": 2}
 
 # Messages by state, and the items that failed, per business.
@@ -174,6 +176,11 @@ def described(error: Exception) -> tuple[str, str]:
     if isinstance(error, PonctuelError):
         return error.code, str(error)
     code = sqlstate(error) or "unexpected"
+    if code == "42501" or code.startswith(DATA_AT_FAULT):
+        return code, (
+            f"La base a refusé une lecture ou une écriture (SQLSTATE {code}) : `./ponctuel check` "
+            "dit quelle table ou vue corriger, et comment."
+        )
     return code, (
         f"Erreur inattendue ({type(error).__name__}, {code}) : le journal technique a le détail."
     )

@@ -230,3 +230,17 @@ def test_a_rehearsal_of_tomorrow_is_judged_at_tomorrows_hour(deployment: Deploym
     messages = deployment.rehearse(as_of=tomorrow)["messages"]
     assert [(m["subject"], m["hold_reason"]) for m in messages] == [("F1", None)]
     assert deployment.rehearse()["messages"] == []
+
+
+def test_a_document_whose_status_has_become_unreadable_is_not_chased(
+    deployment: Deployment,
+) -> None:
+    """A view's CASE without ELSE gives null for a status that its author did not think of."""
+    deployment.open_business("B1", {"window_start": "11:30"})
+    deployment.invoice("F1", business_id="B1")
+    deployment.tick()
+    deployment.execute("ALTER TABLE ponctuel.invoices ALTER status DROP NOT NULL")
+    deployment.execute("UPDATE ponctuel.invoices SET status = NULL")
+    deployment.tick("deliver_messages")
+    assert deployment.states() == [("F1", "1", "cancelled")]
+    assert deployment.smtp.accepted() == []

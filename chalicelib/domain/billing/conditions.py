@@ -33,7 +33,9 @@ LEFT_OUT = (
     Condition(
         "bad_zone", "fuseau horaire ou plage d'envoi de l'entreprise invalide", "today IS NULL"
     ),
-    Condition("not_open", "document soldé, annulé, accepté, refusé ou non envoyé", "NOT open"),
+    Condition(
+        "not_open", "document soldé, annulé, accepté, refusé ou non envoyé", "open IS NOT TRUE"
+    ),
     Condition("auto_disabled", "auto_enabled est faux sur ce document", "auto_enabled IS NOT TRUE"),
     Condition("no_customer", "client introuvable", "customer_name IS NULL"),
     Condition("opted_out", "ce client ne veut pas de relance", "customer_auto IS NOT TRUE"),
