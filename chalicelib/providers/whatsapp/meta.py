@@ -132,7 +132,8 @@ def _template(template: Template) -> dict[str, Any]:
         {"type": "text"} | ({"parameter_name": name} if named else {}) | {"text": value}
         for name, value in checked_variables("meta", template).items()
     ]
-    found: dict[str, Any] = {"name": template.name, "language": {"code": template.language}}
+    language = {"policy": "deterministic", "code": template.language}
+    found: dict[str, Any] = {"name": template.name, "language": language}
     if parameters:
         found["components"] = [{"type": "body", "parameters": parameters}]
     return found
