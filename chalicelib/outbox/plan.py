@@ -67,10 +67,8 @@ inserted AS (
    CROSS JOIN LATERAL jsonb_to_recordset(g.lines)
               AS l(kind text, subject text, cycle text, step text)
    WHERE g.lines IS NOT NULL
-  RETURNING 1
 )
-SELECT (SELECT count(*) FROM inserted) AS planned, (SELECT count(*) FROM candidates) AS candidates,
-       (SELECT count(*) FROM covered) AS covered
+SELECT count(*) FROM inserted
 """
 
 # Volume of the last 24 hours against five times the median of the active days of the month before.
@@ -147,7 +145,7 @@ class Plan:
     def apply(self, run: Run, connection: Connection, batch: Batch) -> Outcome:
         statement = text(_compose(_PLAN, self.select, batch))
         values = parameters(batch)
-        planned, _candidates, _covered = connection.execute(statement, values).one()
+        planned = connection.execute(statement, values).scalar_one()
         return Outcome({"planned": planned})
 
     def preview(self, run: Run, connection: Connection, batch: Batch) -> Preview:

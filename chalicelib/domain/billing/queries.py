@@ -46,16 +46,20 @@ SELECT DISTINCT business_id, customer_id AS item FROM facts WHERE {_DUE}
 
 # In the order in which a customer's relances go first, when one a day is enough.
 _RANKED = """
-SELECT f.*, row_number() OVER (PARTITION BY business_id, customer_id
-                               ORDER BY document, effective_on, due_on, id) AS nth,
+SELECT {columns},
+       row_number() OVER (PARTITION BY business_id, customer_id
+                          ORDER BY document, effective_on, due_on, id) AS nth,
        count(*) FILTER (WHERE document = 'invoice')
          OVER (PARTITION BY business_id, customer_id) AS invoices_due
-  FROM facts f
+  FROM {source}
 """
+# All that a message takes, and no more: whatever is named here is sorted and stored for each.
+_MESSAGE = """business_id, kind, document, id, number, cycle, level, tone, customer_id, emails,
+       remaining, currency, opens_at, group_by_customer, min_interval_days"""
 _GROUPED = "document = 'invoice' AND group_by_customer AND invoices_due > 1"
 
 _RELANCES = f"""
-due AS ({_RANKED} WHERE {_DUE})
+due AS ({_RANKED.format(columns=_MESSAGE, source="facts")} WHERE {_DUE})
 SELECT business_id, kind, id AS subject, cycle, level::text AS step, 'email' AS channel,
        customer_id AS person, emails AS recipient,
        jsonb_build_object('document', document, 'number', number, 'level', level, 'tone', tone,
@@ -93,25 +97,30 @@ SELECT business_id, document, id AS subject, number, level, effective_on, {reaso
   FROM {source}
 """
 
-# Every open document that gets no relance now, with the first reason.
+# The open documents that get no relance now, each with the first reason: `LISTED` of them, some of
+# each reason, and with each row how many its reason has (`total`).
+LISTED = 1000
+_JUDGED = """business_id, customer_id, document, id, number, level, effective_on, due_on,
+       group_by_customer, min_interval_days"""
 LEFT_OUT = f"""
 WITH {_OPEN_ONLY},
-judged AS (SELECT f.*, {conditions.first_that_holds()} AS held_by FROM facts f),
-ranked AS (
-  SELECT j.*, row_number() OVER (PARTITION BY business_id, customer_id, held_by IS NULL
-                                 ORDER BY document, effective_on, due_on, id) AS nth,
-         count(*) FILTER (WHERE document = 'invoice')
-           OVER (PARTITION BY business_id, customer_id, held_by IS NULL) AS invoices_due
-    FROM judged j
-), explained AS (
-  SELECT r.*, CASE WHEN held_by IS NOT NULL THEN held_by
-                   WHEN nth > 1 AND min_interval_days > 0 AND NOT ({_GROUPED})
-                   THEN 'customer_waits' END AS why
-    FROM ranked r
+judged AS MATERIALIZED (SELECT {_JUDGED}, {conditions.first_that_holds()} AS held_by FROM facts),
+ranked AS ({_RANKED.format(columns=_JUDGED, source="judged WHERE held_by IS NULL")}),
+explained AS NOT MATERIALIZED (
+  {_EXPLAINED.format(reason="held_by", source="judged WHERE held_by IS NOT NULL")}
+  UNION ALL
+  {_EXPLAINED.format(reason="'customer_waits'", source="ranked")}
+   WHERE nth > 1 AND min_interval_days > 0 AND NOT ({_GROUPED})
+), totals AS (SELECT reason, count(*) AS total FROM explained GROUP BY reason),
+listed AS (
+  SELECT e.*, t.total, row_number() OVER (PARTITION BY t.reason ORDER BY {{order}}) AS nth
+    FROM totals t CROSS JOIN LATERAL (
+      SELECT * FROM explained x WHERE x.reason = t.reason ORDER BY {{order}} LIMIT {LISTED}) e
+   ORDER BY nth, t.reason LIMIT {LISTED}
 )
-{_EXPLAINED.format(reason="why", source="explained")}
- WHERE why IS NOT NULL ORDER BY business_id, document, number
-"""
+SELECT business_id, document, subject, number, level, effective_on, reason, total
+  FROM listed ORDER BY {{order}}
+""".replace("{order}", "business_id, document, number")
 
 # One document, whatever its state, by its number.
 EXPLAIN = f"""
