@@ -129,9 +129,9 @@ def _show_left_out(
 ) -> None:
     if not left_out:
         return
-    title = output.plural(len(left_out), "laissé de côté", "laissés de côté")
+    counted = _counted(left_out)
+    title = output.plural(counted.total(), "laissé de côté", "laissés de côté")
     if not everything:
-        counted = Counter(_reason(row) for row in left_out)
         output.line(screen, f"\n{title} (--all pour la liste)")
         output.table(
             screen,
@@ -140,7 +140,8 @@ def _show_left_out(
             long="raison",
         )
         return
-    output.line(screen, f"\n{title}")
+    cut = f", dont {len(left_out)} listés ici" if counted.total() > len(left_out) else ""
+    output.line(screen, f"\n{title}{cut}")
     output.table(
         screen,
         ("entreprise", "document", "niveau", "date", "raison"),
@@ -157,6 +158,14 @@ def _show_left_out(
         long="raison",
         shorten=("document", "entreprise"),
     )
+
+
+def _counted(left_out: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    """How many are left out, by reason: a reason that many have is listed in part, and each of its
+    rows says how many there are (`total`)."""
+    counted = Counter(_reason(row) for row in left_out if "total" not in row)
+    totals = {_reason(row): int(row["total"]) for row in left_out if "total" in row}
+    return counted + Counter(totals)
 
 
 def _reason(row: Mapping[str, Any]) -> str:
