@@ -58,7 +58,9 @@ class Contract:
         self._registry: Registry = Registry().with_resource("urn:contract", resource)
         oas30 = document["openapi"].startswith("3.0")
         self._validator = OAS30Validator if oas30 else OAS31Validator
-        self._paths = {pattern: _regex(pattern) for pattern in document["paths"]}
+        # A path without parameters goes before one with (OpenAPI, Paths Object).
+        patterns = sorted(document["paths"], key=lambda pattern: pattern.count("{"))
+        self._paths = {pattern: _regex(pattern) for pattern in patterns}
 
     def request_problems(
         self,
@@ -100,6 +102,12 @@ class Contract:
         pattern, _ = self._match(path)
         where = f"/paths/{_escaped(pattern)}/{method.lower()}/responses/{status}/content"
         return self._problems(f"{where}/application~1json/schema", body)
+
+    def examples(self, method: str, path: str) -> dict[str, Any]:
+        """The document's own requests in JSON, by name."""
+        operation = self._document["paths"][self._match(path)[0]][method.lower()]
+        found = operation["requestBody"]["content"]["application/json"]["examples"]
+        return {name: example["value"] for name, example in found.items()}
 
     def _match(self, path: str) -> tuple[str, dict[str, str]]:
         for pattern, regex in self._paths.items():
