@@ -301,9 +301,16 @@ def test_absurd_rows_are_passed_over(stage: Stage, monkeypatch: pytest.MonkeyPat
         row | {"date_created": "?"},
     ]
     rows.append(row | {"sid": "SM" + "d" * 32, "body": None, "status": None})
-    page = {"messages": rows, "next_page_uri": "https://elsewhere.invalid/"}
-    monkeypatch.setattr(TwilioSandbox, "answer", lambda *_: Reply(200, json.dumps(page).encode()))
-    assert found(stage, MESSAGE) == ["SM" + "d" * 32]
+    assert isinstance(stage.sandbox, TwilioSandbox)
+    for following in (
+        "https://elsewhere.invalid/",
+        f"{stage.sandbox.path}?Page=1\r\nX: y",
+        f"{stage.sandbox.path}?é",
+        ["?"],
+    ):
+        page = json.dumps({"messages": rows, "next_page_uri": following}).encode()
+        monkeypatch.setattr(TwilioSandbox, "answer", lambda *_, page=page: Reply(200, page))
+        assert found(stage, MESSAGE) == ["SM" + "d" * 32]
 
 
 def test_the_search_and_the_sandboxs_answers_agree_with_twilios_own_document(

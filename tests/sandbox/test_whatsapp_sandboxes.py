@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from chalicelib.providers.whatsapp import open_whatsapp
 from sandbox import contracts
 from sandbox.whatsapp_faults import Fault
 from sandbox.whatsapp_journal import deliveries, read_journal
@@ -143,3 +148,19 @@ def test_a_parameter_in_an_address_is_held_against_its_schema() -> None:
     assert len(problems("/Accounts/AB1/Messages.json", {"To": "x"})) == 1
     assert problems("/Accounts/AC1/Messages.json", {"To": "x", "Tp": "y"}) == ["unknown field Tp"]
     assert problems("/Accounts/AC1/Calls.json", {}) != []
+
+
+def test_a_sandbox_runs_on_its_own_until_it_is_stopped(tmp_path: Path) -> None:
+    url_file = tmp_path / "url"
+    command = [sys.executable, "-m", "sandbox.whatsapp", "meta", "--folder", str(tmp_path / "box")]
+    with subprocess.Popen([*command, "--url-file", str(url_file)], stdout=subprocess.DEVNULL) as it:
+        deadline = time.monotonic() + 20
+        while not url_file.exists():
+            assert it.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        with contextlib.closing(open_whatsapp(url_file.read_text())()) as provider:
+            provider.send(message())
+        it.terminate()
+        assert it.wait(5) == 0
+    assert deliveries(tmp_path / "box") == {("42", PERSON): 1}

@@ -45,6 +45,7 @@ MOST_PAGES = 5
 _ACCOUNT = re.compile(r"AC[0-9a-fA-F]{32}")
 _KEY = re.compile(r"(?:AC|SK)[0-9a-fA-F]{32}")
 _SECRET = re.compile(r"[!-~]{1,500}")
+_VISIBLE = re.compile(r"[!-~]{1,2000}")
 _SERVICE = re.compile(r"MG[0-9a-fA-F]{32}")
 _CONTENT = re.compile(r"HX[0-9a-fA-F]{32}")
 _CALLBACK = re.compile(r"https?://[!-~]{1,2000}")
@@ -116,18 +117,19 @@ class TwilioProvider:
         DateSent is of no use: a message that is still queued has none."""
         to = _address(checked_recipient(self.name, message.recipient))
         likeness = Likeness(message, self._sender(message), since)
-        path: str | None = f"{self._path}?{urlencode({'To': to, 'PageSize': PAGE_SIZE})}"
+        path = f"{self._path}?{urlencode({'To': to, 'PageSize': PAGE_SIZE})}"
         found: list[Trace] = []
         for _ in range(MOST_PAGES):
             page = self._page(path)
             rows = [row for row in page["messages"] if isinstance(row, dict)]
             traces = [trace_of(row) for row in rows if likeness.could_be(row, to)]
             found += [trace for trace in traces if trace is not None]
-            path = page.get("next_page_uri")
+            following = self._next(page)
             older = bool(rows) and not any(likeness.in_time(row) for row in rows)
-            # Newest first. The next page is asked for here, never at an address of Twilio's making.
-            if older or not isinstance(path, str) or not path.startswith(f"{self._path}?"):
+            # Newest first: after a page without a recent message there is none.
+            if older or following is None:
                 return tuple(found)
+            path = following
         raise _cannot_tell()
 
     def close(self) -> None:
@@ -165,9 +167,16 @@ class TwilioProvider:
             raise refusal(self.name, "sender")
         return form
 
-    def _page(self, path: str | None) -> dict[str, Any]:
+    def _next(self, page: dict[str, Any]) -> str | None:
+        """The path of the next page, None if there is none, or none of this list."""
+        path = page.get("next_page_uri")
+        if not isinstance(path, str) or not _VISIBLE.fullmatch(path):
+            return None
+        return path if path.startswith(f"{self._path}?") else None
+
+    def _page(self, path: str) -> dict[str, Any]:
         try:
-            answer = self._client.call("GET", path or self._path, self._headers, b"")
+            answer = self._client.call("GET", path, self._headers, b"")
         except NotSent as error:
             raise refusal(self.name, error.reason) from None
         except AnswerLost:
