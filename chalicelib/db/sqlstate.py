@@ -68,8 +68,8 @@ def database_error(error: BaseException) -> PonctuelError | None:
         )
     if code in OUTDATED:
         return SchemaOutdated(
-            "Le schéma de la base n'est pas celui de ce code : lancez `./ponctuel migrate` ; si vos "
-            "tables sont des vues, `./ponctuel check` dit laquelle corriger."
+            "Le schéma de la base n'est pas celui de ce code : lancez `./ponctuel migrate` ; si "
+            "vos tables sont des vues, `./ponctuel check` dit laquelle corriger."
         )
     if code is None and _is_connection_loss(error):
         return DatabaseUnavailable(

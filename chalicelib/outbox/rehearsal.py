@@ -95,8 +95,8 @@ def composed(
             return Letter(False, "attachment", str(storage))
         storage = None
     try:
-        submission._submission(message, send, now, True, storage)
-    except submission._Held as held:
+        submission.compose(message, send, now, True, storage)
+    except submission.Withheld as held:
         return Letter(False, held.reason, str(held))
     except SettingsError as error:
         return Letter(False, "settings", str(error))

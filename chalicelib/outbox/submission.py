@@ -37,7 +37,9 @@ class Submission:
     mail: Mail
 
 
-class _Held(Exception):  # a turn of the flow, caught two functions up
+class Withheld(Exception):
+    """The message cannot leave now: the reason is a code, the text a French sentence."""
+
     def __init__(self, reason: str, error: str) -> None:
         super().__init__(error)
         self.reason = reason
@@ -62,8 +64,8 @@ def prepare(
         verdict = verdicts.get(message.id)
         if isinstance(verdict, Send):
             try:
-                submission, rendered = _submission(message, verdict, clock, mine.live, storage)
-            except _Held as held:
+                submission, rendered = compose(message, verdict, clock, mine.live, storage)
+            except Withheld as held:
                 news.append(_held(message, held.reason, clock + LOOK_AGAIN, str(held)))
             except Exception as error:  # noqa: BLE001 - per-item isolation: this letter only
                 logs.error("letter_failed", message=message.id, kind=message.kind, error=error)
@@ -116,9 +118,11 @@ def _ask_guard(
         return {asked[0].id: Hold("guard", clock + LOOK_AGAIN)}
 
 
-def _submission(
+def compose(
     message: Claimed, send: Send, clock: datetime, live: bool, storage: Storage | None
 ) -> tuple[Submission, Rendered]:
+    """The letter as it would leave now. Raises `Withheld`. `live`: to anybody, not only to the
+    allow-list."""
     kind = load(message.kind)
     recipients = _recipients(send, live or kind.operational)
     sender = _sender(send)
@@ -142,11 +146,11 @@ def _submission(
 def _recipients(send: Send, anybody: bool) -> tuple[str, ...]:
     parsed = parse_addresses(send.recipients)
     if not parsed:
-        raise _Held("variable", "Le destinataire n'a pas d'adresse e-mail valable.")
+        raise Withheld("variable", "Le destinataire n'a pas d'adresse e-mail valable.")
     allowed = settings().allow_list
     kept = tuple(address for address in parsed if anybody or allowed.allows(address))
     if not kept:
-        raise _Held("stage", "L'étape n'est pas en service et l'adresse n'est pas autorisée.")
+        raise Withheld("stage", "L'étape n'est pas en service et l'adresse n'est pas autorisée.")
     return kept
 
 
@@ -157,7 +161,9 @@ def _sender(send: Send) -> Address:
             return Address(own[0], send.sender_name)
     default = settings().mail_from
     if default is None:
-        raise _Held("sender", "L'entreprise n'a pas d'adresse d'expédition, et MAIL_FROM non plus.")
+        raise Withheld(
+            "sender", "L'entreprise n'a pas d'adresse d'expédition, et MAIL_FROM non plus."
+        )
     return Address(default.email, send.sender_name or default.name)
 
 
@@ -167,7 +173,7 @@ def _reply_to(send: Send) -> Address | None:
         return None
     usable = parse_addresses(send.reply_to)
     if not usable:
-        raise _Held("sender", "L'adresse de réponse de l'entreprise n'est pas valable.")
+        raise Withheld("sender", "L'adresse de réponse de l'entreprise n'est pas valable.")
     return Address(usable[0])
 
 
@@ -175,10 +181,10 @@ def _rendered(message: Claimed, kind: Kind, send: Send) -> Rendered:
     try:
         return render(kind.template, send.content)
     except MissingVariable as error:
-        raise _Held("variable", str(error)) from error
+        raise Withheld("variable", str(error)) from error
     except Exception as error:  # per-item isolation: one letter, not the others
         logs.error("template_failed", message=message.id, kind=kind.name, error=error)
-        raise _Held("template", f"Le modèle a échoué ({type(error).__name__}).") from error
+        raise Withheld("template", f"Le modèle a échoué ({type(error).__name__}).") from error
 
 
 def _attachments(send: Send, storage: Storage | None) -> tuple[Attachment, ...]:
@@ -192,7 +198,7 @@ def _attachments(send: Send, storage: Storage | None) -> tuple[Attachment, ...]:
                 )
             content = storage.read(key, max_bytes=limit)
         except (AttachmentUnavailable, ProviderError) as error:
-            raise _Held("attachment", str(error)) from error
+            raise Withheld("attachment", str(error)) from error
         limit -= len(content)
         found.append(Attachment(name, content))
     return tuple(found)

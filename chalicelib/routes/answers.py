@@ -162,7 +162,7 @@ def _sentence(row: Row, message: str | None) -> str:
     if status == "partial":
         return f"{title} : terminé en partie. {error or 'Voir le détail.'}"
     if status == "queued":
-        return f"{title} : demande enregistrée, le traitement va commencer."
+        return f"{title} : {error or 'demande enregistrée, le traitement va commencer.'}"
     if status == "running":
         return f"{title} : traitement en cours."
     if status == "continued":

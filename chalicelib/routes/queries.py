@@ -36,9 +36,7 @@ def text(call: Call, name: str) -> str | None:
     given = call.query(name).strip()
     # PostgreSQL takes no NUL, and UTF-8 no lone surrogate.
     if len(given) > LONGEST or any(category(character) in ("Cc", "Cs") for character in given):
-        raise BadRequest(
-            f"{name} doit être un texte d'une ligne, de {LONGEST} caractères au plus."
-        )
+        raise BadRequest(f"{name} doit être un texte d'une ligne, de {LONGEST} caractères au plus.")
     return given or None
 
 

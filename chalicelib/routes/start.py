@@ -26,6 +26,9 @@ from chalicelib.runner.work import zones
 LONGEST_WAIT_S = 27.0
 LONGEST_REASON = 500
 YEARS = range(2000, 2100)
+# What becomes of a run when its job could not be woken.
+LATER = "La demande est enregistrée : le prochain passage du job la prendra."
+REHEARSAL_LOST = "Puis redemandez cette simulation."
 
 
 @dataclass(frozen=True)
@@ -70,17 +73,24 @@ def reason_of(body: Mapping[str, Any]) -> str:
 def run_now(call: Call, job: Job, ask: Ask, *, operator: bool) -> list[dict[str, Any]]:
     """One run per zone of the job, as the ledger has it when the wait is over: finished, or not.
     `operator`: also while the job is paused. Raises `DatabaseUnavailable` and `SchemaOutdated`."""
+    why_not: str | None = None
     ids = [_record(call, job, zone, ask, operator=operator) for zone in _zones(call, job)]
     going_on = waiting.unfinished(call.engine, ids) if ids else []
     if going_on:
         # One process takes up every zone; a dry run is only done by the process that it was given.
-        for run_id in going_on if ask.dry_run else going_on[:1]:
-            trigger().wake(job.name, "http", run_id)
+        woken = going_on if ask.dry_run else going_on[:1]
+        told = [trigger().wake(job.name, "http", run_id) for run_id in woken]
+        why_not = next(filter(None, told), None)
         seconds = call.settings.wait_seconds if ask.wait is None else ask.wait
         left = min(seconds, LONGEST_WAIT_S) - call.elapsed()
-        waiting.wait(call.engine, going_on, Deadline.after(left, reserve=0))
+        if why_not is None:  # else nobody works on it before the next tick
+            waiting.wait(call.engine, going_on, Deadline.after(left, reserve=0))
     with transaction(call.engine) as connection:
-        return [row for run_id in ids if (row := ledger.read(connection, run_id)) is not None]
+        rows = [row for run_id in ids if (row := ledger.read(connection, run_id)) is not None]
+    if why_not is None:
+        return rows
+    why_not += f" {REHEARSAL_LOST if ask.dry_run else LATER}"
+    return [row | {"error": why_not} if row["status"] == "queued" else row for row in rows]
 
 
 def bench(call: Call) -> Bench:

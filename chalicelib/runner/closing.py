@@ -90,7 +90,8 @@ class Totals:
         """A French sentence when something failed, else None."""
         if not self.failed:
             return None
-        return f"{self.failed} élément(s) en erreur : voir le détail par entreprise."
+        items = "élément" if self.failed == 1 else "éléments"
+        return f"{self.failed} {items} en erreur : voir le détail par entreprise."
 
 
 def totals(connection: Connection, run: Run) -> Totals:

@@ -20,8 +20,8 @@ APP = "ponctuel"
 class Trigger(Protocol):
     def wake(self, job: str, door: str, run_id: UUID | None) -> str | None:
         """Starts the job elsewhere and returns at once; never raises. Returns None, or the French
-        sentence that tells the caller why the job was not started: there is nothing to wait for,
-        and the run stays queued for the next tick."""
+        sentence that says why the job was not started: there is nothing to wait for, and the run
+        stays queued for the next tick."""
         ...
 
 
@@ -62,15 +62,14 @@ class LambdaTrigger:
             return _refused(function, code, status)
         except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
             logs.warning("wake_failed", job=job, error=error)
-            return f"{_NO_CREDENTIALS} {_LATER}"
+            return _NO_CREDENTIALS
         except BotoCoreError as error:
             logs.warning("wake_failed", job=job, error=error)
-            return f"AWS Lambda est injoignable ou n'a pas répondu. {_LATER}"
+            return "AWS Lambda est injoignable ou n'a pas répondu."
         return None
 
 
 _NO_CREDENTIALS = "AWS ne reçoit pas d'identifiants valables : renouvelez-les."
-_LATER = "La demande est enregistrée : le prochain passage du job la prendra."
 
 
 def _refused(function: str, code: str, status: int) -> str:
@@ -85,7 +84,7 @@ def _refused(function: str, code: str, status: int) -> str:
         why = "AWS Lambda est saturé : trop d'exécutions en même temps pour ce compte."
     else:
         why = f"AWS Lambda a refusé de démarrer {function} ({code[:60] or status})."
-    return f"{why} {_LATER}"
+    return why
 
 
 class NextTick:

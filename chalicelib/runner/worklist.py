@@ -114,7 +114,7 @@ def item_at(connection: Connection, run_id: UUID, step: str, position: int) -> t
 
 
 def _sizes(rows: Iterable[Any]) -> dict[str, int]:
-    return {step: size for step, size in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def _worklist(

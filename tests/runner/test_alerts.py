@@ -65,7 +65,7 @@ def test_the_operator_receives_the_alert_in_french_with_the_name_of_the_job(
     assert mail["From"] == "Ponctuel <relances@ponctuel.example>"
     assert JOB.title in words
     assert "une partie de ses éléments a échoué" in words
-    assert "1 élément(s) en erreur" in words
+    assert "1 élément en erreur" in words
     assert f"https://ponctuel.example/api/runs/{run['id']}" in words
     assert [alert["state"] for alert in alerts(deployment)] == ["accepted"]
 

@@ -52,6 +52,14 @@ LEFT_OUT = (
     Condition("disputed", "litige en cours", "disputed"),
     Condition("promised", "promesse de paiement en cours", "promised_until >= today"),
     Condition("paused", "relances de ce client en pause", "paused_until >= today"),
+    # Code de la consommation L218-2: two years; a payment or an acknowledgement starts them again
+    # (Code civil 2240), which the file does not say: a person decides.
+    Condition(
+        "time_barred",
+        "facture d'un particulier échue depuis plus de deux ans : peut-être prescrite",
+        "document = 'invoice' AND customer_type IS DISTINCT FROM 'professional'"
+        " AND due_on < today - interval '2 years'",
+    ),
     Condition("quote_expired", "devis expiré", "document = 'quote' AND due_on < today"),
     Condition(
         "payments_stale",

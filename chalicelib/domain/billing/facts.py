@@ -66,7 +66,7 @@ SELECT d.*, COALESCE(d.policy, c.policy, 'standard') AS level_policy, b.active,
        {_DAYS.format("s.max_payment_age_hours")} AS max_payment_age_hours,
        {_DAYS.format("s.courtesy_days")} AS courtesy_days,
        c.name AS customer_name, c.emails, c.auto_enabled AS customer_auto, c.paused_until,
-       c.insolvency, k.today, k.utc_offset, k.opens_at,
+       c.insolvency, c.customer_type, k.today, k.utc_offset, k.opens_at,
        (d.due_on < k.today) IS NOT FALSE AS past_due
   FROM documents d
   LEFT JOIN ponctuel.businesses b ON b.id = d.business_id

@@ -152,7 +152,7 @@ WITH wanted AS (
 judged AS (SELECT f.*, {conditions.first_that_holds(at_send=True)} AS held_by FROM facts f)
 SELECT w.message_id, w.subject AS wanted_subject, w.kind AS wanted_kind, f.*,
        b.name AS business_name, b.sender_name, b.sender_email, b.reply_to, b.phone, b.address,
-       b.siret, b.iban, s.late_penalty_rate, c.customer_type,
+       b.siret, b.iban, s.late_penalty_rate,
        CASE WHEN f.id IS NULL THEN 'deleted' WHEN f.cycle <> w.cycle THEN 'reopened'
             WHEN f.customer_id <> w.person THEN 'customer_changed'
             ELSE f.held_by END AS reason,
