@@ -50,6 +50,14 @@ class Server:
             connection.exec_driver_sql(f"CREATE DATABASE bench_{sample.name}")
         admin.dispose()
 
+    def version(self) -> str:
+        """PostgreSQL's own, such as 18.4."""
+        server = create_engine(self.url)
+        with server.connect() as connection:
+            found: str = connection.exec_driver_sql("SHOW server_version").scalar_one()
+        server.dispose()
+        return found.partition(" ")[0]
+
     def close(self) -> None:
         for engine in self._engines.values():
             engine.dispose()
@@ -66,12 +74,22 @@ def server(folder: Path) -> Iterator[Server]:
             running.close()
 
 
-def forget_runs(engine: Engine, *, messages: bool = True) -> None:
+def forget_runs(engine: Engine) -> None:
     """Empties what a run writes, and gets the writing behind it done, so that the next
-    measurement does not pay for it. `messages`: those too (a sample's history is among them)."""
-    tables = "ponctuel.runs, ponctuel.run_items, ponctuel.job_state"
-    if messages:
-        tables += ", ponctuel.messages"
+    measurement does not pay for it."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(f"TRUNCATE {tables} CASCADE")
+        connection.exec_driver_sql(
+            "TRUNCATE ponctuel.runs, ponctuel.run_items, ponctuel.job_state, ponctuel.messages "
+            "CASCADE"
+        )
         connection.exec_driver_sql("CHECKPOINT")
+
+
+def make_due(engine: Engine) -> None:
+    """Forgets the runs before, and makes one slot of the relances due."""
+    forget_runs(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO ponctuel.job_state (job, zone, covered_through) "
+            "VALUES ('followups', 'Europe/Paris', ponctuel.clock() - interval '1 hour')"
+        )

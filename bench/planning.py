@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from sqlalchemy import URL, Engine, text
 
-from bench.database import Server, forget_runs
+from bench.database import Server, forget_runs, make_due
 from bench.measure import Measure, seconds
 from bench.sample import Sample
 from chalicelib import jobs
@@ -69,7 +69,7 @@ def measure(server: Server, *, quick: bool) -> Iterator[Measure]:
 
 def typed(engine: Engine, sample: Sample) -> float:
     """Seconds that psql says it took, commit included."""
-    forget_runs(engine, messages=not sample.history)
+    forget_runs(engine)
     with engine.begin() as connection:
         now = datetime.now(UTC)
         values = dict(calendar_at(connection, now).parameters)
@@ -86,9 +86,7 @@ def typed(engine: Engine, sample: Sample) -> float:
 
 def run(engine: Engine, sample: Sample) -> float:
     """Seconds of the job's own run, from what a tick does first to its end."""
-    forget_runs(engine, messages=not sample.history)
-    with engine.begin() as connection:
-        connection.execute(text(_DUE_SINCE_AN_HOUR))
+    make_due(engine)
     bench = Bench(engine, settings(), NextTick(), "bench")
     start = time.perf_counter()
     results = work(jobs.job("followups"), bench, Deadline.after(3600))
@@ -101,12 +99,6 @@ def run(engine: Engine, sample: Sample) -> float:
         ).scalar_one()
     assert planned == sample.due, (planned, sample)
     return elapsed
-
-
-_DUE_SINCE_AN_HOUR = """
-INSERT INTO ponctuel.job_state (job, zone, covered_through)
-VALUES ('followups', 'Europe/Paris', ponctuel.clock() - interval '1 hour')
-"""
 
 
 def literal(statement: str, values: Mapping[str, str]) -> str:

@@ -1,0 +1,64 @@
+"""Peak memory of a run with a small and a large base, and as much due in both.
+
+Each in a process of its own, because a process keeps its peak. It runs the job as its Lambda does,
+its volume reviewed, without a mail server; the database is another process, and not counted.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from bench.database import Server, make_due
+from bench.measure import Measure
+from bench.sample import Sample
+
+SMALL = Sample("memory_small", 10_000, unpaid=10_000, due=5_000)
+LARGE = Sample("memory_large", 1_000_000, unpaid=1_000_000, due=5_000)
+QUICK_SMALL = Sample("memory_small", 500, unpaid=500, due=200)
+QUICK_LARGE = Sample("memory_large", 5_000, unpaid=5_000, due=200)
+GOAL = 1.1
+
+# getrusage(2) counts kilobytes on Linux, bytes on macOS.
+_RUN = """
+import resource, sys
+from chalicelib import jobs
+from chalicelib.runner.deadline import Deadline
+from chalicelib.runner.invocation import bench_for
+from chalicelib.runner.work import work
+job = jobs.job("followups")
+with bench_for(job, holder="bench") as bench:
+    results = work(job, bench, Deadline.after(600))
+assert [result.status for result in results] == ["succeeded"], results
+unit = 1 if sys.platform == "darwin" else 1024
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+"""
+
+
+def measure(server: Server, *, quick: bool) -> Iterator[Measure]:
+    """Ratio of the peaks, large to small, once per round."""
+    small, large = (QUICK_SMALL, QUICK_LARGE) if quick else (SMALL, LARGE)
+    smalls, larges = [], []
+    for _ in range(2 if quick else 3):
+        smalls.append(peak(server, small))
+        larges.append(peak(server, large))
+    yield Measure(
+        f"peak memory of a run at {large.invoices} / {small.invoices} invoices, {small.due} due",
+        [big / little for little, big in zip(smalls, larges, strict=True)],
+        "×",
+        None if quick else GOAL,
+        f"{max(larges) / 1e6:.0f} MB / {max(smalls) / 1e6:.0f} MB",
+    )
+
+
+def peak(server: Server, sample: Sample) -> int:
+    """Bytes of resident memory at the most."""
+    make_due(server.engine(sample))
+    address = server.address(sample).render_as_string(hide_password=False)
+    environment = os.environ | {"DATABASE_URL": address, "LOG_LEVEL": "ERROR"}
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN], env=environment, capture_output=True, text=True, check=True
+    )
+    return int(done.stdout.splitlines()[-1])
