@@ -96,9 +96,11 @@ SELECT business_id, kind, count(*) AS n FROM ponctuel.messages
 _OF_THIS_RUN = """AND business_id IN
   (SELECT business_id FROM ponctuel.messages WHERE run_id = :run_id)"""
 
+# Materialised, or the volumes would be counted again for each message of the run.
 _HOLD_SURGE = """
+WITH s AS MATERIALIZED ({surging})
 UPDATE ponctuel.messages m SET state = 'held', hold_reason = 'approval'
-  FROM ({surging}) s
+  FROM s
  WHERE m.business_id = s.business_id AND m.kind = s.kind AND m.run_id = :run_id
    AND (m.state = 'planned' OR (m.state = 'held' AND m.hold_reason = 'window'))
 """.replace("{surging}", _SURGING.replace("{volumes}", _TODAY.replace("{only}", _OF_THIS_RUN)))
