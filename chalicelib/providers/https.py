@@ -129,10 +129,8 @@ class HttpsClient:
         from http.client import HTTPException
 
         end = time.monotonic() + self.call_timeout
-        connection, sock = self._begin(method, path, headers, len(body), end)
+        connection, sock = self._transmitted(method, path, headers, body, end)
         try:
-            if body:
-                connection.send(body)
             response = connection.getresponse()
             content = response.read(MAX_ANSWER + 1)
             # `read(n)` takes the end of the connection for the end of the content.
@@ -154,28 +152,35 @@ class HttpsClient:
             self._kept[1].end()
             self._kept = None
 
-    def _begin(
-        self, method: str, path: str, headers: Mapping[str, str], length: int, end: float
+    def _transmitted(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, end: float
     ) -> tuple[HTTPConnection, TimedSocket]:
-        """A connection on which the head of the request has been sent."""
-        if self._kept is not None:
-            (connection, sock), self._kept = self._kept, None
-            sock.end_at(end)
-            if time.monotonic() - self._idle_since < MAX_IDLE_S and sock.silent():
-                try:
-                    _send_head(connection, method, path, headers, length)
-                except OSError:
-                    pass  # servers close idle connections, and nothing has been sent yet
-                else:
-                    return connection, sock
-            sock.end()
-        connection, sock = self._connect(end)
+        """The connection on which the whole request has been sent."""
+        from chalicelib.providers.https_socket import NothingSent
+
+        kept = self._still_good(end)
+        if kept is not None:
+            try:
+                return _transmit(kept, method, path, headers, body)
+            except NothingSent:
+                pass  # servers close idle connections, and this one had just done so
+        fresh = self._connect(end)
         try:
-            _send_head(connection, method, path, headers, length)
-        except OSError as error:
-            sock.end()
-            raise NotSent(_reason(error)) from None
-        return connection, sock
+            return _transmit(fresh, method, path, headers, body)
+        except NothingSent as error:
+            raise NotSent(_reason(error.__cause__)) from None
+
+    def _still_good(self, end: float) -> tuple[HTTPConnection, TimedSocket] | None:
+        """The kept connection, None if there is none or if the server has closed it."""
+        if self._kept is None:
+            return None
+        kept, self._kept = self._kept, None
+        sock = kept[1]
+        if time.monotonic() - self._idle_since < MAX_IDLE_S and sock.silent():
+            sock.end_at(end)
+            return kept
+        sock.end()
+        return None
 
     def _connect(self, end: float) -> tuple[HTTPConnection, TimedSocket]:
         from http.client import HTTPConnection, HTTPSConnection
@@ -205,18 +210,35 @@ class HttpsClient:
         return self._context
 
 
-def _send_head(
-    connection: HTTPConnection, method: str, path: str, headers: Mapping[str, str], length: int
-) -> None:
+def _transmit(
+    connected: tuple[HTTPConnection, TimedSocket],
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    body: bytes,
+) -> tuple[HTTPConnection, TimedSocket]:
+    """Sends the request. Raises `NothingSent` or `AnswerLost`; the connection is then closed."""
+    from chalicelib.providers.https_socket import NothingSent
+
+    connection, sock = connected
     connection.putrequest(method, path, skip_accept_encoding=True)
     connection.putheader("User-Agent", USER_AGENT)
     connection.putheader("Accept", "application/json")
     for name, value in headers.items():
         connection.putheader(name, value)
-    if length:
-        connection.putheader("Content-Length", str(length))
+    if body:
+        connection.putheader("Content-Length", str(len(body)))
     connection.endheaders()
+    try:
+        sock.transmit(body)
+    except NothingSent:
+        sock.end()
+        raise
+    except OSError:
+        sock.end()
+        raise AnswerLost from None
+    return connected
 
 
-def _reason(error: OSError) -> Reason:
+def _reason(error: BaseException | None) -> Reason:
     return "timeout" if isinstance(error, TimeoutError) else "connection"

@@ -6,7 +6,7 @@ Apart, because it imports what is only wanted once a call is made.
 from __future__ import annotations
 
 import io
-import selectors
+import select
 import socket
 import ssl
 import time
@@ -35,12 +35,20 @@ def connected(host: str, port: int, context: ssl.SSLContext | None, end: float) 
     raise failure
 
 
+class NothingSent(OSError):
+    """No byte of a request's content has left."""
+
+
 class TimedSocket:
-    """What `http.client` needs of a socket. Times are on the monotonic clock."""
+    """What `http.client` needs of a socket. Times are on the monotonic clock.
+
+    The head that it writes is held back, and leaves with the content: one packet instead of two.
+    """
 
     def __init__(self, sock: socket.socket, end: float) -> None:
         self._socket = sock
         self._end = end
+        self._head = b""
 
     def end_at(self, end: float) -> None:
         """From now on, another end."""
@@ -48,13 +56,27 @@ class TimedSocket:
 
     def silent(self) -> bool:
         """Whether the other side has said nothing, not even that it hangs up."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._socket, selectors.EVENT_READ)
-            return not selector.select(0)
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return not poll.poll(0)
 
     def sendall(self, data: bytes) -> None:
-        self._socket.settimeout(_left(self._end))
-        self._socket.sendall(data)
+        self._head += data
+
+    def transmit(self, content: bytes) -> None:
+        """Sends the head and the content. Raises `NothingSent` (caused by the failure) before the
+        content's first byte, `OSError` after it. A write that fails has not been sent: over TLS,
+        its record is incomplete."""
+        whole, head, sent = memoryview(self._head + content), len(self._head), 0
+        self._head = b""
+        try:
+            while sent < len(whole):
+                self._socket.settimeout(_left(self._end))
+                sent += self._socket.send(whole[sent:])
+        except OSError as error:
+            if sent > head:
+                raise
+            raise NothingSent from error
 
     def receive(self, buffer: bytearray | memoryview) -> int:
         self._socket.settimeout(_left(self._end))

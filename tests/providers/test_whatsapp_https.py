@@ -13,6 +13,7 @@ import pytest
 
 from chalicelib.providers import https
 from chalicelib.providers.https import Answer, AnswerLost, HttpsClient, NotSent, usable
+from chalicelib.providers.https_socket import NothingSent, TimedSocket
 from tests.providers.conftest import Certificate
 from tests.providers.wire import Conversation, serving, until_closed
 
@@ -208,3 +209,20 @@ def test_tls_is_at_least_1_2() -> None:
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
     assert context.verify_mode == ssl.CERT_REQUIRED
     assert context.check_hostname
+
+
+def test_a_write_that_fails_says_whether_the_content_had_begun_to_leave() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        sock = TimedSocket(ours, time.monotonic() + 0.2)
+        sock.sendall(b"POST / HTTP/1.1\r\n\r\n")
+        with pytest.raises(TimeoutError):  # nobody reads: part of it is on its way
+            sock.transmit(b"x" * 20_000_000)
+    ours, theirs = socket.socketpair()
+    with ours:
+        theirs.close()
+        sock = TimedSocket(ours, time.monotonic() + 5)
+        sock.sendall(b"POST / HTTP/1.1\r\n\r\n")
+        with pytest.raises(NothingSent) as nothing:
+            sock.transmit(b"{}")
+    assert isinstance(nothing.value.__cause__, BrokenPipeError)

@@ -1,23 +1,27 @@
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from chalicelib.errors import OutcomeUnknown, ProviderError, SettingsError
+from chalicelib.providers.whatsapp import open_whatsapp
 from chalicelib.providers.whatsapp.meta import MetaSettings
-from chalicelib.providers.whatsapp.port import Template
+from chalicelib.providers.whatsapp.port import Template, WhatsAppProvider
 from sandbox.whatsapp_http import Reply, Request
-from sandbox.whatsapp_meta import PHONE_NUMBER_ID, TOKEN, MetaSandbox
+from sandbox.whatsapp_meta import PHONE_NUMBER_ID, TOKEN, MetaSandbox, _accepted
 from tests.providers.whatsapps import (
     MESSAGE,
     PERSON,
     USER_ID,
     Stage,
+    answering,
     contract_of,
     message,
     staged,
@@ -31,26 +35,34 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         yield found
 
 
-def requests_of(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
-    """The requests from now on: path and body."""
-    kept: list[tuple[str, dict[str, Any]]] = []
-    usual = MetaSandbox.answer
+class Recording(MetaSandbox):
+    """Keeps the requests as they came: path and body."""
 
-    def answer(self: MetaSandbox, request: Request) -> Reply:
-        kept.append((request.path, json.loads(request.body)))
-        return usual(self, request)
+    def answer(self, request: Request) -> Reply:
+        self.kept.append((request.path, json.loads(request.body)))
+        return super().answer(request)
 
-    monkeypatch.setattr(MetaSandbox, "answer", answer)
-    return kept
+    def __enter__(self) -> Self:
+        self.kept: list[tuple[str, dict[str, Any]]] = []
+        return super().__enter__()
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Iterator[tuple[WhatsAppProvider, Recording]]:
+    with (
+        Recording(tmp_path) as sandbox,
+        contextlib.closing(open_whatsapp(sandbox.url)()) as provider,
+    ):
+        yield provider, sandbox
 
 
 def test_a_number_goes_in_to_and_a_user_id_in_recipient(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    recorded: tuple[WhatsAppProvider, Recording],
 ) -> None:
-    kept = requests_of(stage, monkeypatch)
-    stage.provider.send(MESSAGE)
-    stage.provider.send(message(recipient=USER_ID))
-    (path, to_number), (_, to_user) = kept
+    provider, sandbox = recorded
+    provider.send(MESSAGE)
+    provider.send(message(recipient=USER_ID))
+    (path, to_number), (_, to_user) = sandbox.kept
     assert path == f"/v23.0/{PHONE_NUMBER_ID}/messages"
     assert to_number["to"] == PERSON
     assert to_user["recipient"] == USER_ID
@@ -60,8 +72,6 @@ def test_a_number_goes_in_to_and_a_user_id_in_recipient(
 
 
 def test_the_sandbox_drops_a_user_id_in_to_as_the_real_api_does(stage: Stage) -> None:
-    import http.client
-
     body = {"messaging_product": "whatsapp", "to": USER_ID, "type": "text", "text": {"body": "a"}}
     connection = http.client.HTTPConnection("127.0.0.1", stage.sandbox.port)
     headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -72,13 +82,13 @@ def test_the_sandbox_drops_a_user_id_in_to_as_the_real_api_does(stage: Stage) ->
 
 
 def test_a_template_has_its_language_and_one_parameter_for_each_variable(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    recorded: tuple[WhatsAppProvider, Recording],
 ) -> None:
-    kept = requests_of(stage, monkeypatch)
-    stage.provider.send(message(content=template("meta", ("Léa\n\tet  Paul", "120\u202f€"))))
-    stage.provider.send(message(content=template("meta", {"prenom": "Léa"}, "fr_FR")))
-    stage.provider.send(message(content=Template("bienvenue")))
-    ordered, named, without = (body["template"] for _, body in kept)
+    provider, sandbox = recorded
+    provider.send(message(content=template("meta", ("Léa\n\tet  Paul", "120\u202f€"))))
+    provider.send(message(content=template("meta", {"prenom": "Léa"}, "fr_FR")))
+    provider.send(message(content=Template("bienvenue")))
+    ordered, named, without = (body["template"] for _, body in sandbox.kept)
     assert ordered["language"]["code"] == "fr"
     assert ordered["components"] == [
         {
@@ -128,12 +138,9 @@ def test_there_is_no_search_for_what_meta_took(stage: Stage) -> None:
         ({"messages": [{"id": "wamid.A=", "message_status": 5}], "more": {}}, "accepted"),
     ],
 )
-def test_the_state_of_an_accepted_message_is_metas_word(
-    stage: Stage, answer: dict[str, Any], state: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reply = Reply(200, json.dumps(answer).encode())
-    monkeypatch.setattr(MetaSandbox, "answer", lambda *_: reply)
-    assert stage.provider.send(MESSAGE).state == state
+def test_the_state_of_an_accepted_message_is_metas_word(answer: dict[str, Any], state: str) -> None:
+    with answering("meta", "200 OK", answer) as provider:
+        assert provider.send(MESSAGE).state == state
 
 
 def test_a_server_error_with_a_number_that_tells_nothing_is_unknown(stage: Stage) -> None:
@@ -149,13 +156,14 @@ def test_a_refusal_with_a_number_that_nobody_knows_may_pass_later(stage: Stage) 
     assert (error.code, error.permanent) == ("199999", False)
 
 
-def test_metas_own_words_are_quoted_nowhere(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metas_own_words_are_quoted_nowhere() -> None:
     words = f"(#131009) {PERSON} is no number: token {TOKEN}"
     error = {"code": 131009, "message": words, "error_data": {"details": words}}
-    reply = Reply(400, json.dumps({"error": error}).encode())
-    monkeypatch.setattr(MetaSandbox, "answer", lambda *_: reply)
-    with pytest.raises(ProviderError) as refused:
-        stage.provider.send(MESSAGE)
+    with (
+        answering("meta", "400 No", {"error": error}) as provider,
+        pytest.raises(ProviderError) as refused,
+    ):
+        provider.send(MESSAGE)
     assert (refused.value.code, refused.value.permanent) == ("131009", True)
     assert PERSON not in str(refused.value)
     assert TOKEN not in str(refused.value)
@@ -183,8 +191,6 @@ def test_the_sandboxs_answers_agree_with_metas_own_document(stage: Stage) -> Non
     if contract is None:
         pytest.skip("the providers' OpenAPI documents are not here: set PONCTUEL_CONTRACTS")
     stage.provider.send(message(content=template("meta")))
-    from sandbox.whatsapp_meta import _accepted
-
     (entry,) = stage.sandbox.accepted()
     path = f"/v23.0/{PHONE_NUMBER_ID}/messages"
     answer = json.loads(_accepted(entry).body)

@@ -29,8 +29,10 @@ from tests.providers.whatsapps import (
     PERSON,
     USER_ID,
     Stage,
+    http,
     message,
     provider_at,
+    saying,
     staged,
     template,
 )
@@ -327,25 +329,6 @@ def test_any_number_has_a_meaning(number: int | str, name: str) -> None:
 
 
 # From here on, servers that say exactly what the test wants.
-
-
-def saying(answer: bytes) -> Conversation:
-    def conversation(client: socket.socket) -> None:
-        data = b""
-        while b"\r\n\r\n" not in data:
-            data += client.recv(65536)
-        head, _, body = data.partition(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        while len(body) < length:
-            body += client.recv(65536)
-        client.sendall(answer)
-
-    return conversation
-
-
-def http(status: str, body: bytes, headers: str = "") -> Conversation:
-    head = f"HTTP/1.1 {status}\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
-    return saying(head.encode() + body)
 
 
 def outcome_of(name: str, conversation: Conversation) -> str:

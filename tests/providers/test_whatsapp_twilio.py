@@ -21,6 +21,7 @@ from tests.providers.whatsapps import (
     PERSON,
     USER_ID,
     Stage,
+    answering,
     contract_of,
     message,
     staged,
@@ -160,13 +161,9 @@ def test_settings_that_cannot_be_used_are_refused_without_quoting_them(
         ({"sid": None, "code": 63016, "status": 400}, "window_closed"),
     ],
 )
-def test_a_success_with_an_error_inside_is_an_error(
-    twilio: Recording, answer: dict[str, object], code: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reply = Reply(200, json.dumps(answer).encode())
-    monkeypatch.setattr(TwilioSandbox, "answer", lambda *_: reply)
-    with pytest.raises(ProviderError) as refused:
-        sent(twilio, MESSAGE)
+def test_a_success_with_an_error_inside_is_an_error(answer: dict[str, object], code: str) -> None:
+    with answering("twilio", "200 OK", answer) as sender, pytest.raises(ProviderError) as refused:
+        sender.send(MESSAGE)
     assert refused.value.code == code
 
 
@@ -265,26 +262,26 @@ def test_a_list_without_end_is_no_proof_of_anything(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    "reply",
+    ("status", "body", "headers"),
     [
-        Reply(500, b""),
-        Reply(200, b"<html>"),
-        Reply(200, b'{"messages": null}'),
-        Reply(200, b'{"messages": [], "x": ', manner="nothing"),
-        Reply(401, b""),
-        Reply(429, b"", {"Retry-After": "5"}),
+        ("500 No", b"", ""),
+        ("200 OK", b"<html>", ""),
+        ("200 OK", {"messages": None}, ""),
+        ("200 OK", b'{"messages": [], "x": ', ""),
+        ("401 No", b"", ""),
+        ("429 Slow", b"", "Retry-After: 5\r\n"),
     ],
 )
-def test_a_search_that_fails_can_be_done_again(
-    stage: Stage, reply: Reply, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(TwilioSandbox, "answer", lambda *_: reply)
-    with pytest.raises(ProviderError) as error:
-        found(stage, MESSAGE)
+def test_a_search_that_fails_can_be_done_again(status: str, body: object, headers: str) -> None:
+    with (
+        answering("twilio", status, body, headers) as sender,
+        pytest.raises(ProviderError) as error,
+    ):
+        sender.find(MESSAGE, datetime.now(UTC))
     assert not error.value.permanent
 
 
-def test_absurd_rows_are_passed_over(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absurd_rows_and_pages_are_passed_over() -> None:
     now = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
     row: dict[str, object] = {
         "to": f"whatsapp:{PERSON}",
@@ -301,16 +298,18 @@ def test_absurd_rows_are_passed_over(stage: Stage, monkeypatch: pytest.MonkeyPat
         row | {"date_created": "?"},
     ]
     rows.append(row | {"sid": "SM" + "d" * 32, "body": None, "status": None})
-    assert isinstance(stage.sandbox, TwilioSandbox)
+    path = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
     for following in (
         "https://elsewhere.invalid/",
-        f"{stage.sandbox.path}?Page=1\r\nX: y",
-        f"{stage.sandbox.path}?é",
+        f"{path}?Page=1\r\nX: y",
+        f"{path}?é",
         ["?"],
     ):
-        page = json.dumps({"messages": rows, "next_page_uri": following}).encode()
-        monkeypatch.setattr(TwilioSandbox, "answer", lambda *_, page=page: Reply(200, page))
-        assert found(stage, MESSAGE) == ["SM" + "d" * 32]
+        page = {"messages": rows, "next_page_uri": following}
+        with answering("twilio", "200 OK", page) as sender:
+            traces = sender.find(MESSAGE, datetime.now(UTC))
+        assert traces is not None
+        assert [trace.provider_id for trace in traces] == ["SM" + "d" * 32]
 
 
 def test_the_search_and_the_sandboxs_answers_agree_with_twilios_own_document(

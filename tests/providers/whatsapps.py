@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +28,7 @@ from sandbox.whatsapp_meta import PHONE_NUMBER_ID, MetaSandbox
 from sandbox.whatsapp_meta import TOKEN as META_TOKEN
 from sandbox.whatsapp_server import WhatsAppSandbox
 from sandbox.whatsapp_twilio import ACCOUNT, NUMBER, TOKEN, TwilioSandbox
+from tests.providers.wire import Conversation, serving
 
 PERSON = "+33612345678"
 USER_ID = "FR.13491208655302741918"
@@ -87,6 +90,38 @@ def contract_of(name: str) -> contracts.Contract | None:
     if found is None:
         return None
     return contracts.contract(found / (contracts.TWILIO if name == "twilio" else contracts.META))
+
+
+def saying(answer: bytes) -> Conversation:
+    def conversation(client: socket.socket) -> None:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += client.recv(65536)
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
+        while len(body) < length:
+            body += client.recv(65536)
+        client.sendall(answer)
+
+    return conversation
+
+
+def http(status: str, body: bytes, headers: str = "") -> Conversation:
+    head = f"HTTP/1.1 {status}\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+    return saying(head.encode() + body)
+
+
+@contextlib.contextmanager
+def answering(
+    name: str, status: str, body: object, headers: str = ""
+) -> Iterator[WhatsAppProvider]:
+    """A client of a provider that gives each request this answer: JSON, or bytes as they are."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    with (
+        serving(http(status, raw, headers)) as port,
+        contextlib.closing(provider_at(name, f"http://127.0.0.1:{port}")) as provider,
+    ):
+        yield provider
 
 
 @contextlib.contextmanager
