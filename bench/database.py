@@ -75,13 +75,14 @@ def server(folder: Path) -> Iterator[Server]:
 
 
 def forget_runs(engine: Engine) -> None:
-    """Empties what a run writes, and gets the writing behind it done, so that the next
-    measurement does not pay for it."""
+    """Takes back what runs wrote and leaves a sample's history, and gets the writing behind it
+    done, so that the next measurement does not pay for it."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("DELETE FROM ponctuel.messages WHERE run_id IS NOT NULL")
         connection.exec_driver_sql(
-            "TRUNCATE ponctuel.runs, ponctuel.run_items, ponctuel.job_state, ponctuel.messages "
-            "CASCADE"
+            "TRUNCATE ponctuel.runs, ponctuel.run_items, ponctuel.run_errors, ponctuel.job_state"
         )
+        connection.exec_driver_sql("VACUUM ponctuel.messages")
         connection.exec_driver_sql("CHECKPOINT")
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID, uuid4
 
 from sqlalchemy import Engine, func, select
 from sqlalchemy.dialects.postgresql import JSONB
@@ -91,6 +92,7 @@ class Message(Entity):
     planned_at: Mapped[datetime] = mapped_column()
     not_before: Mapped[datetime] = mapped_column()
     expires_at: Mapped[datetime] = mapped_column()
+    run_id: Mapped[UUID]
 
 
 def measure(server: Server, *, quick: bool) -> Iterator[Measure]:
@@ -115,6 +117,7 @@ def loop(engine: Engine, count: int) -> float:
     """Seconds for the first `count` invoices that are due, commit included."""
     forget_runs(engine)
     now = datetime.now(UTC)
+    run_id = uuid4()
     start = time.perf_counter()
     with Session(engine) as session:
         due = select(Invoice).where(
@@ -124,14 +127,14 @@ def loop(engine: Engine, count: int) -> float:
             Invoice.due_on <= now.date() - timedelta(days=10),
         )
         planned = sum(
-            _relance(session, invoice, now) for invoice in session.scalars(due.limit(count))
+            _relance(session, invoice, run_id, now) for invoice in session.scalars(due.limit(count))
         )
         session.commit()
     assert planned == count, planned
     return time.perf_counter() - start
 
 
-def _relance(session: Session, invoice: Invoice, now: datetime) -> bool:
+def _relance(session: Session, invoice: Invoice, run_id: UUID, now: datetime) -> bool:
     business = session.get_one(Settings, invoice.business_id)
     customer = session.get(Customer, (invoice.business_id, invoice.customer_id))
     if not business.followups_enabled or invoice.disputed or invoice.balance <= business.tolerance:
@@ -178,6 +181,7 @@ def _relance(session: Session, invoice: Invoice, now: datetime) -> bool:
             planned_at=now,
             not_before=now,
             expires_at=now + timedelta(days=7),
+            run_id=run_id,
         )
     )
     session.flush()

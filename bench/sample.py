@@ -17,9 +17,10 @@ INVOICES_PER_CUSTOMER = 4
 @dataclass(frozen=True)
 class Sample:
     """`due` invoices, each of another customer, can be relanced now; the other `unpaid` ones
-    cannot, and the rest of the `invoices` are paid. `history`: each unpaid invoice has had its
-    first relance, 20 days ago for those that are due and 5 days ago for the others; without it,
-    nothing was ever sent, and the others have not reached their first date."""
+    cannot, and the rest of the `invoices` are paid. `history`: each invoice has had its first
+    relance, two months ago for those that are paid, 20 days ago for those that are due again, 5
+    days ago for the others; without it, nothing was ever sent, and the others have not reached
+    their first date."""
 
     name: str
     invoices: int
@@ -76,9 +77,8 @@ SELECT i.business_id, 'billing.invoice_followup', i.id, '0', '1', 'email', i.cus
                           'remaining', '100.00', 'currency', 'EUR'),
        'accepted', x.at, x.at, x.at + interval '7 days', 1, x.at, x.at, 'smtp'
   FROM ponctuel.invoices i, LATERAL (
-    SELECT now() - make_interval(days => CASE WHEN substr(i.id, 2)::integer < :due THEN 20 ELSE 5
-                                         END) AS at) x
- WHERE i.status = 'sent'
+    SELECT now() - make_interval(days => CASE WHEN i.status = 'paid' THEN 60
+             WHEN substr(i.id, 2)::integer < :due THEN 20 ELSE 5 END) AS at) x
 """
 
 

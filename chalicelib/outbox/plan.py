@@ -137,22 +137,25 @@ SELECT g.business_id, g.kind, g.subject, g.cycle, g.step, g.channel, g.person, g
 @dataclass(frozen=True)
 class Plan:
     """The effect of a step that plans messages. `select` may use the CTE `batch` and the step's
-    parameters; `left_out` (optional) yields business_id, document, subject, number, reason, detail
-    for what is not due, for dry runs and `explain`; `reasons` says each code in French."""
+    parameters; `left_out` (optional) yields business_id, document, subject, number, level,
+    effective_on and reason of what is not due, for dry runs; and, as it may leave some of them out,
+    `total`, how many have that reason. `reasons` says each code in French."""
 
     select: str
     left_out: str | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     def apply(self, run: Run, connection: Connection, batch: Batch) -> Outcome:
-        statement = text(_compose(_PLAN, self.select, batch))
+        statement = text(planning_statement(self.select, batch.cte))
         values = parameters(batch)
         planned = connection.execute(statement, values).scalar_one()
         return Outcome({"planned": planned})
 
     def preview(self, run: Run, connection: Connection, batch: Batch) -> Preview:
         values = parameters(batch)
-        found = connection.execute(text(_compose(_PREVIEW, self.select, batch)), values)
+        found = connection.execute(
+            text(_composed(_PREVIEW, _GATE_REHEARSED, self.select, batch.cte)), values
+        )
         messages = [_as_json(row) for row in found.mappings()]
         left_out: list[Mapping[str, Any]] = []
         if self.left_out:
@@ -189,11 +192,14 @@ def allow_list() -> str:
     return json.dumps([*allowed.addresses, *(f"@{domain}" for domain in allowed.domains)])
 
 
-def _compose(template: str, select: str, batch: Batch) -> str:
-    gate = _GATE_REHEARSED if template is _PREVIEW else GATE
-    return (
-        template.replace("{batch}", batch.cte).replace("{gate}", gate).replace("{select}", select)
-    )
+def planning_statement(select: str, batch: str) -> str:
+    """The statement that plans what `select` asks for, `batch` being the body of its CTE of that
+    name; it answers how many messages it has inserted."""
+    return _composed(_PLAN, GATE, select, batch)
+
+
+def _composed(template: str, gate: str, select: str, batch: str) -> str:
+    return template.replace("{batch}", batch).replace("{gate}", gate).replace("{select}", select)
 
 
 def _as_json(row: Mapping[Any, Any]) -> dict[str, Any]:
