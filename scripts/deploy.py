@@ -26,9 +26,9 @@ def deploy(name: str, *, change_python: bool) -> None:
     former = labels(package.ROOT, name)
     release.run(migrate=True, note=f"make deploy STAGE={name}")
     tell("Ensuite :")
+    tell(f"  ./ponctuel jobs --stage {name}       les jobs et leur prochain passage")
     if not release.before.functions:
-        tell(f"  ./ponctuel check --stage {name}      ce qui manque encore")
-        tell(f"  ./ponctuel go-live --stage {name}    quand les premiers messages sont relus")
+        tell("  docs/first-business.md             une première entreprise, puis `go-live`")
     if not stage.aws_account_id:
         tell(
             f'  aws_account_id = "{release.account.number}" et aws_region = '

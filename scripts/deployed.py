@@ -64,7 +64,8 @@ class Deployed:
     def state(self) -> dict[str, Any]:
         """`.chalice/deployed/<stage>.json`. Chalice deletes what is in it and no longer in the
         application, the last first. Log groups are not in it: Chalice would not delete them but
-        their retention."""
+        their retention. Names are Chalice's (its ApplicationGraphBuilder): under another name it
+        would delete what it has just deployed, so a test compares this with what it records."""
         resources: list[Resource] = []
         for version, arn in enumerate(self.layers):
             # Chalice replaces the newest; older ones, of deployments that stopped, it only deletes.
@@ -72,7 +73,7 @@ class Deployed:
             resources.append(_resource("lambda_layer", name, layer_version_arn=arn))
         for name, arn in self.roles.items():
             short = arn.rpartition("/")[2]
-            role = _resource("iam_role", f"{name}-role", role_arn=arn, role_name=short)
+            role = _resource("iam_role", f"{name}_role", role_arn=arn, role_name=short)
             resources.append(role)
         for name, function in self.functions.items():
             resources.append(_resource("lambda_function", name, lambda_arn=function.arn))

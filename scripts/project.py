@@ -10,7 +10,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from scripts import package
 from scripts.account import Account
@@ -67,12 +66,11 @@ class Project:
         for fresh in zips.glob("managed-layer-*.zip"):
             shutil.copy(fresh, layers)
 
-    def deploy(self, account: Account, deployed: Deployed) -> dict[str, Any]:
-        """`chalice deploy`, from that state; returns the new one, as Chalice recorded it. Its own
-        lines are shown as they come. Raises `DeploymentError`."""
+    def deploy(self, account: Account, deployed: Deployed) -> str:
+        """`chalice deploy`, from that state; returns the new one, as Chalice recorded it: JSON. Its
+        own lines are shown as they come. Raises `DeploymentError`."""
         self._run("deploy", account, deployed)
-        recorded: dict[str, Any] = json.loads(self._state.read_text(encoding="utf-8"))
-        return recorded
+        return self._state.read_text(encoding="utf-8")
 
     def delete(self, account: Account, deployed: Deployed) -> None:
         """`chalice delete`: all of that state. Raises `DeploymentError`."""
@@ -90,14 +88,17 @@ class Project:
             [*package.CHALICE, command, "--stage", self.stage],
             cwd=self.folder,
             env=_environment(os.environ, account),
+            stderr=subprocess.PIPE,
+            text=True,
             check=False,
         )
         if done.returncode != 0:
-            again = "undeploy" if command == "delete" else command
+            # Its own reason ends a traceback of Chalice's code, which tells nobody anything.
+            reason = done.stderr.rpartition("ChaliceDeploymentError: ")[2].strip()
             raise DeploymentError(
-                f"`chalice {command}` s'est arrêté en route ; la raison est au-dessus. Corrigez-la "
-                f"et relancez la même commande (make {again} STAGE={self.stage}) : elle repart de "
-                "ce qui existe dans AWS, sans rien créer deux fois."
+                f"`chalice {command}` s'est arrêté en route :\n{reason}\nCorrigez, puis relancez "
+                f"la même commande pour l'étape {self.stage} : elle repart de ce qui existe dans "
+                "AWS, sans rien créer deux fois."
             )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from scripts import config, deployed, functions, readiness, smoke
+from scripts import config, deployed, functions, package, readiness, smoke
 from scripts.account import Account, asking, connect
 from scripts.deployed import Deployed
 from scripts.errors import DeploymentError
@@ -53,7 +53,7 @@ class Release:
             with asking():
                 days = self.stage.log_retention_in_days
                 functions.keep_logs(account, name, project.functions, days)
-            project.deploy(account, self.before)
+            recorded_state(name).write_text(project.deploy(account, self.before), encoding="utf-8")
         with asking():
             after = look(account, self.stage)
             functions.set_retries(account, name, after.rules)
@@ -93,6 +93,14 @@ def stage_named(name: str) -> Stage:
     if name not in known:
         raise DeploymentError(f"Pas d'étape {name} ; il y a : {', '.join(known)}.")
     return known[name]
+
+
+def recorded_state(stage: str) -> Path:
+    """Where the command line looks for the address of a stage (docs/cli.md). No deployment reads
+    it."""
+    path = package.ROOT / ".chalice" / "deployed" / f"{stage}.json"
+    path.parent.mkdir(exist_ok=True)
+    return path
 
 
 def tell(line: str) -> None:

@@ -14,7 +14,7 @@ from scripts import package
 from scripts.account import connect
 from scripts.errors import DeploymentError
 from scripts.project import Project
-from scripts.release import look, stage_named, tell
+from scripts.release import look, recorded_state, stage_named, tell
 
 
 def undeploy(name: str) -> None:
@@ -35,6 +35,7 @@ def undeploy(name: str) -> None:
         copy = Path(folder)
         package.export(copy)
         Project(copy, name).delete(account, deployed)
+    recorded_state(name).unlink(missing_ok=True)
     if left := look(account, stage, with_domain=False).state()["resources"]:
         names = ", ".join(resource["name"] for resource in left)
         raise DeploymentError(f"Il reste : {names}. Relancez `make undeploy STAGE={name}`.")
