@@ -45,12 +45,15 @@ class People:
     def __init__(self, customers: Sequence[SampleCustomer], rng: Random) -> None:
         self.special = {customer.label: customer for customer in customers if customer.label}
         self.ordinary = [customer for customer in customers if not customer.label]
+        self.companies = [c for c in self.ordinary if c.row["customer_type"] == "professional"]
         self._open = cycle(rng.sample(self.ordinary, len(self.ordinary)))
         self._rng = rng
 
     def dealt(self, label: str, state: State) -> SampleCustomer:
         if label in OF_TWO_CURRENCIES:
             return self.special["two_currencies"]
+        if label == "leap_day":  # two years later a consumer is no longer chased
+            return self._rng.choice(self.companies)
         return next(self._open) if state.is_open else self._rng.choice(self.ordinary)
 
 

@@ -16,8 +16,6 @@ PINNED = pins((ROOT / "requirements.txt").read_text(encoding="utf-8"))
 FROM_CHALICE = "chalice"
 # Found by name: by SQLAlchemy in the database's address, and by zoneinfo.
 WITHOUT_AN_IMPORT = {"pg8000", "tzdata"}
-# Chosen and weighed already, for jobs to come: numbers for WhatsApp.
-TO_COME = {"phonenumberslite"}
 
 
 def needed_by(name: str) -> set[str]:
@@ -58,8 +56,7 @@ def test_everything_that_the_code_imports_is_in_the_package() -> None:
 
 
 def test_nothing_is_in_the_package_that_nobody_needs() -> None:
-    assert TO_COME.isdisjoint(imported_libraries()), "it has come: take it out of TO_COME"
-    wanted = imported_libraries() | WITHOUT_AN_IMPORT | TO_COME
+    wanted = imported_libraries() | WITHOUT_AN_IMPORT
     while more := set().union(*(needed_by(name) for name in wanted)) - wanted:
         wanted |= more
     assert PINNED.keys() - wanted == set()
