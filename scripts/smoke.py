@@ -23,7 +23,14 @@ def address(url: str, rest_api: str, environment: Mapping[str, str]) -> str:
     return f"{endpoint}/restapis/{rest_api}/api/_user_request_/" if endpoint else url
 
 
-def answers(url: str, stage: str, secret: str, *, patience_s: float = PATIENCE_S) -> list[str]:
+def answers(
+    url: str,
+    stage: str,
+    secret: str,
+    *,
+    patience_s: float = PATIENCE_S,
+    pause_s: float = PAUSE_S,
+) -> list[str]:
     """Calls `/health?deep=1` until it says that all is well, and returns the database's revisions.
     Raises `DeploymentError` with the last answer when that takes longer than `patience_s`."""
     until = time.monotonic() + patience_s
@@ -35,7 +42,7 @@ def answers(url: str, stage: str, secret: str, *, patience_s: float = PATIENCE_S
             raise DeploymentError(
                 f"Le code est déployé, mais {url}health ne répond pas comme il faut : {reason}"
             )
-        time.sleep(PAUSE_S)
+        time.sleep(pause_s)
 
 
 def _ask(url: str, secret: str) -> tuple[dict[str, Any], str]:

@@ -134,12 +134,36 @@ def test_what_an_operator_decides_reaches_chalice() -> None:
         ("[prod.environment_variables]\nWAIT_SECONDS = 20", "guillemets"),
         ("[prod.environment_variables]\nWAIT_SECONDS = '600'", "WAIT_SECONDS"),
         ("[prod.environment_variables]\nSCHEDULE_FOLOWUPS = '* * * * *'", "SCHEDULE_FOLOWUPS"),
+        ("[prod]\naws_account_id = 123456789012", "aws_account_id = "),
+        ("[prod]\naws_account_id = '1234'", "aws_account_id = "),
+        ("[prod]\naws_region = 'Paris'", "aws_region = "),
         ("[prod.environment_variables]\nCRON_SECRET = 'x'", "secrets store CRON_SECRET"),
     ],
 )
 def test_what_chalice_would_ignore_or_aws_refuse_is_said_before(text: str, named: str) -> None:
     with pytest.raises(SettingsError, match=named):
         parse(text)
+
+
+def test_the_account_and_region_of_a_stage_are_ours_to_check_and_nothing_for_chalice() -> None:
+    text = "[prod]\naws_account_id = '123456789012'\naws_region = 'eu-west-3'"
+    [stage] = parse(text)
+    assert (stage.aws_account_id, stage.aws_region) == ("123456789012", "eu-west-3")
+    assert "123456789012" not in json.dumps(config.config([stage]))
+
+
+@pytest.mark.parametrize("schedule", ["61 * * * *", "0 25 * * *", "0 0 31 2 *", "at noon on day 1"])
+def test_a_schedule_that_is_none_is_refused_with_the_jobs_name(schedule: str) -> None:
+    text = f"[prod.environment_variables]\nSCHEDULE_FOLLOWUPS = '{schedule}'"
+    with pytest.raises(SettingsError, match="followups"):
+        config.rules(parse(text)[0])
+
+
+def test_a_name_may_have_64_characters_and_not_65() -> None:
+    longest = "j" * (64 - len("ponctuel-prod--event"))
+    stages.parse("[prod]", functions=[longest], jobs=[longest])
+    with pytest.raises(SettingsError, match="64"):
+        stages.parse("[prod]", functions=[f"{longest}j"], jobs=[f"{longest}j"])
 
 
 def test_a_secret_written_in_the_wrong_place_is_not_repeated() -> None:

@@ -16,16 +16,26 @@ import botocore.session
 import pytest
 from moto.apigateway.models import APIGatewayBackend, apigateway_backends
 from moto.awslambda.models import LambdaFunction, lambda_backends
-from moto.backends import get_backend
 from moto.core.responses import BaseResponse
+from moto.events.models import events_backends
+from moto.iam.models import iam_backends
+from moto.logs.models import logs_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.ssm.models import ssm_backends
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from sandbox.http import Api
 from tests.deploy import moto_gaps
 
 ACCOUNT, REGION = "123456789012", "eu-west-3"
-SERVICES = ("apigateway", "lambda", "iam", "events", "logs", "ssm", "kms", "sts")
+BACKENDS = (
+    apigateway_backends,
+    lambda_backends,
+    iam_backends,
+    events_backends,
+    logs_backends,
+    ssm_backends,
+)
 _READS = re.compile(":(Get|List|Describe)")
 Start = Callable[[str, list[tuple[str, str]]], Any]
 
@@ -108,7 +118,7 @@ def running(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Aws]:
 
 def _watched(aws: Aws, original: Any) -> Any:
     def call_action(self: BaseResponse) -> Any:
-        operation = f"{self.service_name.removeprefix('aws')}:{self._get_action()}"
+        operation = f"{(self.service_name or '').removeprefix('aws')}:{self._get_action()}"
         aws.calls.append(operation)
         left = aws.refused.get(operation)
         if left == 0:
@@ -138,6 +148,7 @@ def _call_api(
     found = methods.get(f"/{wanted}", {}).get(environ["REQUEST_METHOD"])
     if found is None:
         return 403, b'{"message":"Missing Authentication Token"}'
+    assert found.method_integration is not None
     uri = found.method_integration.uri
     function = uri.partition("/functions/")[2].removesuffix("/invocations")
     headers = {"Authorization": environ.get("HTTP_AUTHORIZATION", "")}
@@ -160,8 +171,8 @@ def _reply(start: Start, status: int, body: bytes) -> list[bytes]:
 
 
 def _reset() -> None:
-    for name in SERVICES:
-        get_backend(name).reset()
+    for backends in BACKENDS:
+        backends.reset()
 
 
 class _Quiet(WSGIRequestHandler):

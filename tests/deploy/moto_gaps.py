@@ -24,13 +24,13 @@ from moto.awslambda.models import LambdaFunction, lambda_backends
 # As Lambda's own bootstrap: the handler of the zip, with nothing else in reach.
 _BOOTSTRAP = """
 import importlib, json, os, sys
-path, handler, request = json.load(sys.stdin)
+path, handler, seconds, request = json.load(sys.stdin)
 sys.path[:0] = path
 class Context:
     aws_request_id = "00000000-0000-4000-8000-000000000000"
     function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
     def get_remaining_time_in_millis(self):
-        return 30_000
+        return 1000 * seconds
 module, _, name = handler.rpartition(".")
 try:
     answer = getattr(importlib.import_module(module), name)(request, Context())
@@ -91,8 +91,8 @@ class Containers:
 
     def run(self, function: LambdaFunction, request: Any) -> Mapping[str, Any]:
         """`{"failed": …, "answer": …}`. Raises AssertionError when the process itself fails."""
-        version = function.run_time
-        layers = [f"{layer['Arn']}" for layer in function.layers]
+        version = function.run_time or ""
+        layers = [layer["Arn"] for layer in function.layers]
         backend = lambda_backends[function.account_id][function.region]
         path = [str(self._unzipped(function.code_bytes))]
         for arn in layers:
@@ -112,7 +112,7 @@ class Containers:
         }
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-B", "-c", _BOOTSTRAP],
-            input=json.dumps([path, function.handler, request]),
+            input=json.dumps([path, function.handler, function.timeout, request]),
             env=environment,
             capture_output=True,
             text=True,
