@@ -115,9 +115,9 @@ class Proxy:
                 client.close()
                 continue
             link = _Link(self, client, server)
-            with self._lock:
+            with self._lock:  # `cut` must not find a link that has not started
                 self._links.add(link)
-            link.start()
+                link.start()
 
     def _burst(self) -> Failure | None:
         """Counts one; the failure that it meets."""
