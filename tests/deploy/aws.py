@@ -94,6 +94,12 @@ def running(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Aws]:
         if path.endswith("/layers") and query.get("find") == ["LayerVersion"]:
             aws.calls.append("lambda:GetLayerVersionByArn")
             return _reply(start, *moto_gaps.layer_version(ACCOUNT, REGION, query["Arn"][0]))
+        if environ["REQUEST_METHOD"] == "PATCH" and path.startswith("/domainnames/"):
+            return _reply(start, *moto_gaps.domain_name(ACCOUNT, REGION, path.split("/")[2]))
+        if path.startswith("/v2/domainnames/") and path.endswith("/apimappings"):
+            return _reply(start, *moto_gaps.api_mappings(ACCOUNT, REGION, path.split("/")[3]))
+        if path.startswith("/v2/tags/"):  # a domain's; moto has tags for APIs of version 2 only
+            return _reply(start, 200, b'{"tags": {}}')
         return moto(environ, start)
 
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet)

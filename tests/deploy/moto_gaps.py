@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-from moto.apigateway.models import APIGatewayBackend
+from moto.apigateway.models import APIGatewayBackend, apigateway_backends
 from moto.awslambda.models import LambdaFunction, lambda_backends
 
 # As Lambda's own bootstrap: the handler of the zip, with nothing else in reach.
@@ -74,6 +74,30 @@ def layer_version(account: str, region: str, arn: str) -> tuple[int, bytes]:
         body = {"Type": "User", "message": "The resource you requested does not exist."}
         return 404, json.dumps(body).encode()
     return 200, json.dumps(found.get_layer_version()).encode()
+
+
+def domain_name(account: str, region: str, name: str) -> tuple[int, bytes]:
+    """UpdateDomainName: nothing to update here, and the answer of GetDomainName."""
+    found = apigateway_backends[account][region].get_domain_name(name)
+    return 200, json.dumps(found.to_json()).encode()
+
+
+def api_mappings(account: str, region: str, name: str) -> tuple[int, bytes]:
+    """GetApiMappings of version 2 of the service, which knows those of version 1 too."""
+    backend = apigateway_backends[account][region]
+    if name not in backend.domain_names:
+        return 404, b'{"__type": "NotFoundException", "message": "Invalid domain name"}'
+    found = backend.get_base_path_mappings(name)
+    items = [
+        {
+            "apiId": mapping.rest_api_id,
+            "apiMappingId": mapping.base_path,
+            "apiMappingKey": "" if mapping.base_path == "(none)" else mapping.base_path,
+            "stage": mapping.stage,
+        }
+        for mapping in found
+    ]
+    return 200, json.dumps({"items": items}).encode()
 
 
 class Containers:
