@@ -48,3 +48,11 @@ def stored(aws: Aws, empty_database: Database) -> None:
     """The secrets of both stages."""
     for stage in ("dev", "prod"):
         store_secrets(aws, stage, DATABASE_URL=empty_database.url)
+
+
+@pytest.fixture
+def nothing_changes(aws: Aws, stored: None) -> Iterator[None]:
+    """Whatever the test asks for changes nothing in AWS."""
+    aws.calls.clear()
+    yield
+    assert aws.changes() == []

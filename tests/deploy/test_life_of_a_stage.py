@@ -1,156 +1,50 @@
-"""A stage from its first deployment to its end, with all that goes wrong on the way: real `chalice
-deploy` and `chalice delete`, functions that run from the deployed zips, a real database."""
+"""What AWS holds after each step of a stage's life (tests/deploy/life.py), and what was said."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from chalice.app import Chalice
 
 from app import app
 from chalicelib import jobs
-from chalicelib.runner.events import envelope
 from scripts import config
-from scripts.account import connect
 from scripts.policies import policy
-from scripts.release import RUNTIME, look
+from scripts.release import RUNTIME
 from tests.contract.paths import ROOT
 from tests.database import Database
 from tests.deploy.aws import ACCOUNT, REGION, Aws
-from tests.deploy.snapshot import Snapshot, snapshot
-from tests.deploy.workshop import Said, Workshop, store_secrets
+from tests.deploy.life import FORMER, STAGES, Life, expected, live
+from tests.deploy.snapshot import Snapshot
 
 pytestmark = pytest.mark.slow
 
-# A job that the first commit has, and the second no longer.
-FORMER = "former"
-STAGES = {stage.name: stage for stage in config.load()}
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function"
-
-
-@dataclass(frozen=True)
-class Life:
-    """What AWS held after each step, and what each step said."""
-
-    cut: tuple[Said, Snapshot]
-    first: tuple[Said, Snapshot]
-    tick: dict[str, Any]
-    changed: tuple[Said, Snapshot]
-    recorded: tuple[list[Any], list[Any]]
-    unreachable: tuple[Said, Snapshot]
-    second_stage: tuple[Said, Snapshot]
-    new_dependency: tuple[Said, Snapshot]
-    rolled_back: tuple[Said, Snapshot]
-    kept: tuple[Said, Snapshot]
-    undeployed: tuple[Said, Snapshot]
-    calls: set[str]
-    shas: dict[str, str]
+# Operations whose right has another name.
+RIGHTS = {
+    "lambda:GetLayerVersionByArn": "lambda:GetLayerVersion",
+    "lambda:Invoke": "lambda:InvokeFunction",
+}
+NOT_SEEN = {
+    "ec2:DescribeSecurityGroups": "asked by Lambda for a function in a private network",
+    "ec2:DescribeSubnets": "the same",
+    "ec2:DescribeVpcs": "the same",
+    "iam:PassRole": "asked by Lambda when a function gets its role",
+    "lambda:GetFunctionConfiguration": "Chalice waits with it; here nothing takes time",
+    "lambda:PutFunctionConcurrency": "for reserved_concurrency in stages.toml",
+    "lambda:UntagResource": "for a tag taken out of stages.toml",
+    "ssm:DeleteParameters": "./ponctuel secrets retire",
+    "ssm:PutParameter": "./ponctuel secrets store",
+}
 
 
 @pytest.fixture(scope="module")
 def life(
-    aws: Aws,
-    layers: Path,
-    empty_database: Database,
-    tmp_path_factory: pytest.TempPathFactory,
+    aws: Aws, layers: Path, empty_database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Life:
-    url = empty_database.url
-    store_secrets(aws, "dev", DATABASE_URL=url)
-    aws.calls.clear()
-    here = Workshop.clone(tmp_path_factory.mktemp("here"), aws, layers)
-    shas = {"first": add_former_job(here)}
-
-    aws.refuse("apigateway:UpdateRestApi")  # the API is there, its right to call is not
-    cut = here.deploy(), snapshot(aws)
-    aws.allow_all()
-    first = here.deploy(), snapshot(aws)
-    run(aws, "ponctuel-dev-followups")  # a job's first tick is where its slots begin
-    empty_database.advance(timedelta(hours=1))
-    tick = run(aws, "ponctuel-dev-followups")
-
-    here.git("reset", "-q", "--hard", "HEAD~1")
-    here.append("chalicelib/__init__.py", "\n# changed\n")
-    shas["changed"] = here.commit("without the former job")
-    changed = here.deploy(), snapshot(aws)
-    recorded = here.recorded("dev"), read_state(aws)
-
-    nobody = "postgresql://u:p@127.0.0.1:1/nothing"
-    store_secrets(aws, "prod", DATABASE_URL=nobody)
-    unreachable = here.deploy("prod"), snapshot(aws)
-    store_secrets(aws, "prod", DATABASE_URL=url)
-    # Another machine: the same commits, and nothing that a deployment left.
-    there = tmp_path_factory.mktemp("there") / "clone"
-    here.git("clone", "-q", str(here.folder), str(there))
-    (there / "build").mkdir()
-    (there / "build" / "layers").symlink_to(layers)
-    elsewhere = Workshop(there, here.environment)
-    second_stage = elsewhere.deploy("prod"), snapshot(aws)
-
-    elsewhere.edit("requirements.txt", "phonenumberslite==", "# phonenumberslite==")
-    shas["new_dependency"] = elsewhere.commit("one dependency less")
-    new_dependency = elsewhere.deploy("dev"), snapshot(aws)
-    tag = here.git("tag", "--list", "deployed/dev/*").splitlines()[0]
-    rolled_back = here.run("rollback", "--stage", "dev", "--tag", tag), snapshot(aws)
-
-    kept = here.run("undeploy", "--stage", "dev", typed="prod\n"), snapshot(aws)
-    undeployed = here.run("undeploy", "--stage", "dev", typed="dev\n"), snapshot(aws)
-    calls = set(aws.calls)
-    return Life(
-        cut,
-        first,
-        tick,
-        changed,
-        recorded,
-        unreachable,
-        second_stage,
-        new_dependency,
-        rolled_back,
-        kept,
-        undeployed,
-        calls,
-        shas,
-    )
-
-
-def add_former_job(workshop: Workshop) -> str:
-    source = (workshop.folder / "chalicelib/jobs/followups.py").read_text(encoding="utf-8")
-    former = source.replace('name="followups"', f'name="{FORMER}"')
-    assert former != source
-    (workshop.folder / f"chalicelib/jobs/{FORMER}.py").write_text(former, encoding="utf-8")
-    workshop.edit("chalicelib/jobs/__init__.py", "NAMES = (\n", f'NAMES = (\n    "{FORMER}",\n')
-    workshop.run("config").succeeded()
-    return workshop.commit("one more job")
-
-
-def run(aws: Aws, function: str) -> dict[str, Any]:
-    """What EventBridge's next tick makes of the function."""
-    payload = json.dumps(envelope("followups")).encode()
-    answer = aws.client("lambda").invoke(FunctionName=function, Payload=payload)
-    found: dict[str, Any] = json.loads(answer["Payload"].read())
-    return found
-
-
-def read_state(aws: Aws) -> list[Any]:
-    """What the next deployment will take for the state."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in aws.environment().items():
-            patch.setenv(name, value)
-        before = len(aws.calls)
-        account = connect(STAGES["dev"], aws.environment())
-        found: list[Any] = look(account, STAGES["dev"]).state()["resources"]
-        del aws.calls[before:]
-    return found
-
-
-def expected(stage: str, *more: str) -> dict[str, str]:
-    """The functions of a stage by their names in AWS, with Chalice's names."""
-    names = {f"ponctuel-{stage}-{name}": name for name in (*jobs.NAMES, *jobs.TOOLS, *more)}
-    return {f"ponctuel-{stage}": "api_handler"} | names
+    return live(aws, layers, empty_database, tmp_path_factory.mktemp("life"))
 
 
 def test_a_deployment_that_stops_half_way_says_so_and_how_to_go_on(life: Life) -> None:
@@ -356,21 +250,3 @@ def test_the_rights_that_the_guide_asks_for_are_those_that_a_deployment_uses(lif
     assert {RIGHTS.get(call, call) for call in life.calls if "apigateway" not in call} | {
         f"apigateway:{verb}" for verb in ("DELETE", "GET", "PATCH", "POST", "PUT")
     } == granted - NOT_SEEN.keys() | {"sts:GetCallerIdentity"}
-
-
-# Operations whose right has another name.
-RIGHTS = {
-    "lambda:GetLayerVersionByArn": "lambda:GetLayerVersion",
-    "lambda:Invoke": "lambda:InvokeFunction",
-}
-NOT_SEEN = {
-    "ec2:DescribeSecurityGroups": "asked by Lambda for a function in a private network",
-    "ec2:DescribeSubnets": "the same",
-    "ec2:DescribeVpcs": "the same",
-    "iam:PassRole": "asked by Lambda when a function gets its role",
-    "lambda:GetFunctionConfiguration": "Chalice waits with it; here nothing takes time",
-    "lambda:PutFunctionConcurrency": "for reserved_concurrency in stages.toml",
-    "lambda:UntagResource": "for a tag taken out of stages.toml",
-    "ssm:DeleteParameters": "./ponctuel secrets retire",
-    "ssm:PutParameter": "./ponctuel secrets store",
-}

@@ -1,31 +1,18 @@
-"""What `make deploy`, `make rollback` and `make undeploy` refuse, and that they say what to do.
-Whatever is refused here has changed nothing in AWS."""
+"""What `make deploy` refuses, and that it says what to do."""
 
 from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from scripts.account import connect
-from scripts.release import RUNTIME
-from scripts.rest_apis import find_rest_api
-from scripts.stages import Stage
 from tests.deploy.aws import ACCOUNT, REGION, Aws
 from tests.deploy.workshop import Workshop, store_secrets
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("nothing_changes")]
 PROD = ".chalice/stages.toml"
-
-
-@pytest.fixture(autouse=True)
-def nothing_changes(aws: Aws, stored: None) -> Iterator[None]:
-    aws.calls.clear()
-    yield
-    assert aws.changes() == []
 
 
 def test_a_file_that_is_not_committed(workshop: Workshop) -> None:
@@ -157,141 +144,6 @@ def test_a_right_that_is_missing_is_named(workshop: Workshop, aws: Aws) -> None:
     aws.allow_all()
     assert "ListFunctions" in reason
     assert "docs/deploying.md" in reason
-
-
-@pytest.fixture
-def existing(aws: Aws) -> Iterator[dict[str, str]]:
-    """A function `ponctuel-dev-followups`, of Python 3.9; its tags can be changed."""
-    client = aws.client("lambda")
-    iam = aws.client("iam")
-    role = iam.create_role(RoleName="any", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-    made = client.create_function(
-        FunctionName="ponctuel-dev-followups",
-        Runtime="python3.9",
-        Role=role,
-        Handler="a.b",
-        Code={"ZipFile": b"PK\x05\x06" + bytes(18)},
-    )
-    aws.calls.clear()
-    yield {"arn": made["FunctionArn"]}
-    calls = [*aws.calls]
-    client.delete_function(FunctionName="ponctuel-dev-followups")
-    iam.delete_role(RoleName="any")
-    aws.calls[:] = calls
-
-
-def tag(aws: Aws, arn: str, value: str) -> None:
-    aws.client("lambda").tag_resource(Resource=arn, Tags={"aws-chalice": value})
-    aws.calls.clear()
-
-
-@pytest.mark.parametrize(
-    "value", ["", "version=1.34.0:stage=prod:app=ponctuel", "version=1.34.0:stage=dev:app=other"]
-)
-def test_a_function_of_that_name_which_is_not_ours(
-    workshop: Workshop, aws: Aws, existing: dict[str, str], value: str
-) -> None:
-    if value:
-        tag(aws, existing["arn"], value)
-    reason = workshop.deploy().refused()
-    assert "ponctuel-dev-followups" in reason
-    assert "ne viennent pas de `make deploy`" in reason
-
-
-def test_another_python_than_the_functions_run(
-    workshop: Workshop, aws: Aws, existing: dict[str, str]
-) -> None:
-    tag(aws, existing["arn"], "version=1.34.0:stage=dev:app=ponctuel")
-    reason = workshop.deploy().refused()
-    assert "python3.9" in reason
-    assert RUNTIME in reason
-    assert "CHANGE_PYTHON=yes" in reason
-
-
-def test_several_published_apis_of_one_function(workshop: Workshop, aws: Aws) -> None:
-    client = aws.client("apigateway")
-    ids = [make_api(aws, "ponctuel-dev") for _ in range(2)]
-    aws.calls.clear()
-    reason = workshop.deploy().refused()
-    assert all(name in reason for name in ids)
-    assert "aws apigateway delete-rest-api" in reason
-    calls = [*aws.calls]
-    for name in ids:
-        client.delete_rest_api(restApiId=name)
-    aws.calls[:] = calls
-
-
-@pytest.mark.parametrize("published", [0, 1])
-def test_an_api_that_was_never_published_gives_way_to_one_that_was(
-    aws: Aws, published: int
-) -> None:
-    ids = [make_api(aws, "ponctuel-dev", published=index == published) for index in range(2)]
-    others = [make_api(aws, name) for name in ("ponctuel-prod", "ponctuel-dev-2", "elsewhere")]
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in aws.environment().items():
-            patch.setenv(name, value)
-        account = connect(Stage("dev"), aws.environment())
-        assert find_rest_api(account, "ponctuel-dev") == ids[published]
-    for made in [*ids, *others]:
-        aws.client("apigateway").delete_rest_api(restApiId=made)
-    aws.calls.clear()
-
-
-def make_api(aws: Aws, function: str, *, published: bool = True) -> str:
-    """An API with the name that every stage's has, which calls `function`."""
-    client = aws.client("apigateway")
-    made = str(client.create_rest_api(name="ponctuel")["id"])
-    [root] = client.get_resources(restApiId=made)["items"]
-    route = {"restApiId": made, "resourceId": root["id"], "httpMethod": "GET"}
-    client.put_method(**route, authorizationType="NONE")
-    uri = f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/"
-    uri += f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}/invocations"
-    client.put_integration(**route, type="AWS_PROXY", integrationHttpMethod="POST", uri=uri)
-    if published:
-        client.create_deployment(restApiId=made, stageName="api")
-    return made
-
-
-def test_a_rollback_without_a_tag_lists_those_that_there_are(workshop: Workshop) -> None:
-    for tag in ("deployed/dev/20261120-100000", "deployed/dev/20261121-100000", "deployed/prod/1"):
-        workshop.git("tag", tag)
-    reason = workshop.run("rollback", "--stage", "dev", "--tag", "").refused()
-    assert reason.index("20261121-100000") < reason.index("20261120-100000")
-    assert "deployed/prod" not in reason
-
-
-@pytest.mark.parametrize("tag", ["deployed/dev/19991231-000000", "--upload-pack=x", "a b"])
-def test_a_rollback_to_a_tag_that_git_does_not_know(workshop: Workshop, tag: str) -> None:
-    reason = workshop.run("rollback", "--stage", "dev", f"--tag={tag}").refused()
-    assert tag in reason
-    assert "git fetch --tags" in reason
-
-
-def test_a_rollback_to_code_that_needs_a_newer_schema(workshop: Workshop) -> None:
-    workshop.git("checkout", "-q", "-b", "later")
-    later = workshop.folder / "chalicelib/db/migrations/domain/0099_later.py"
-    later.write_text("", encoding="utf-8")
-    workshop.commit("a migration")
-    workshop.git("checkout", "-q", "main")
-    reason = workshop.run("rollback", "--stage", "dev", "--tag", "later").refused()
-    assert "domain_0099" in reason
-    assert "make deploy" in reason
-
-
-def test_a_rollback_to_a_commit_without_that_stage(workshop: Workshop) -> None:
-    workshop.edit(PROD, "[prod", "[shop")
-    workshop.run("config").succeeded()
-    workshop.commit("another stage")
-    workshop.git("tag", "without-prod")
-    workshop.edit(PROD, "[shop", "[prod")
-    workshop.run("config").succeeded()
-    workshop.commit("prod again")
-    reason = workshop.run("rollback", "--stage", "prod", "--tag", "without-prod").refused()
-    assert "ne connaît pas l'étape prod" in reason
-
-
-def test_removing_a_stage_that_has_nothing_is_said(workshop: Workshop) -> None:
-    assert "n'a rien" in workshop.run("undeploy", "--stage", "dev").succeeded()
 
 
 SETUP = """
