@@ -1,4 +1,4 @@
-"""What Chalice does not do for functions: log groups, retries, and the call of `migrate`."""
+"""What Chalice does not do for functions: log groups, and the call of `migrate`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from scripts.errors import DeploymentError
 
 # A migration may take as long as its function may; asked again, it would run beside itself.
 _PATIENT = Config(read_timeout=910, retries={"mode": "standard", "total_max_attempts": 1})
-# The next tick takes up whatever a failed one left; a second try would only hide the failure.
-RETRIES = 0
 
 
 def keep_logs(account: Account, stage: str, names: Iterable[str], days: int | None) -> None:
@@ -34,15 +32,6 @@ def keep_logs(account: Account, stage: str, names: Iterable[str], days: int | No
                 raise
         if days is not None:
             client.put_retention_policy(logGroupName=group, retentionInDays=days)
-
-
-def set_retries(account: Account, stage: str, jobs: Iterable[str]) -> None:
-    """Asynchronous invocations of the jobs are tried RETRIES times more; Lambda's default is 2."""
-    client = account.client("lambda")
-    for job in jobs:
-        client.put_function_event_invoke_config(
-            FunctionName=full_name(stage, job), MaximumRetryAttempts=RETRIES
-        )
 
 
 def migrate(account: Account, stage: str) -> list[str]:

@@ -56,7 +56,6 @@ class Release:
             recorded_state(name).write_text(project.deploy(account, self.before), encoding="utf-8")
         with asking():
             after = look(account, self.stage)
-            functions.set_retries(account, name, after.rules)
             if migrate:
                 tell(f"Base à jour : {', '.join(functions.migrate(account, name))}.")
         url, rest_api = after.url or "", after.rest_api or ""

@@ -92,6 +92,8 @@ _FORGET = text(
         "{ended}",
         """forgotten AS (
   DELETE FROM ponctuel.runs WHERE id = :id AND EXISTS (SELECT 1 FROM covered)
+), emptied AS (
+  DELETE FROM ponctuel.run_items WHERE run_id = :id AND EXISTS (SELECT 1 FROM covered)
 )""",
     )
 )

@@ -65,7 +65,7 @@ def test_migrating_twice_changes_nothing_the_second_time(empty: str) -> None:
     assert migrate(engine) == first
     assert relations(engine) == before
     assert len(first) == len(BRANCHES)
-    assert REQUIRED_LEDGER in first
+    assert any(name >= REQUIRED_LEDGER for name in first if name.startswith("ledger"))
     engine.dispose()
 
 
@@ -98,7 +98,7 @@ def test_a_migration_that_fails_leaves_nothing_behind(empty: str) -> None:
 
 def test_the_ledger_is_migrated_without_the_domain(empty: str) -> None:
     engine = engine_on(empty)
-    assert migrate(engine, ["ledger"]) == [REQUIRED_LEDGER]
+    assert migrate(engine, ["ledger"]) == [shipped("ledger")[-1]]
     found = relations(engine)
     assert {"runs", "messages", "job_state"} <= found
     assert found.isdisjoint(DOMAIN)

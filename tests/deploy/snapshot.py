@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from botocore.exceptions import ClientError
-
 from tests.deploy.aws import Aws
 
 Document = dict[str, Any]
@@ -18,7 +16,7 @@ Document = dict[str, Any]
 class Snapshot:
     """Everything by its name in AWS. `statements`: each function's resource policy; `roles`: inline
     policies by role; `rules`: expression, state and targets; `apis`: methods by path, by id;
-    `retention`: days by log group; `retries`: by function, where it is set."""
+    `retention`: days by log group."""
 
     functions: dict[str, Document]
     tags: dict[str, Document]
@@ -28,7 +26,6 @@ class Snapshot:
     apis: dict[str, dict[str, set[str]]]
     layers: dict[str, list[str]]
     retention: dict[str, int | None]
-    retries: dict[str, int]
 
     def of(self, stage: str) -> set[str]:
         """Names of that stage's functions, roles, rules and layers."""
@@ -70,11 +67,6 @@ def snapshot(aws: Aws) -> Snapshot:
             group["logGroupName"]: group.get("retentionInDays")
             for group in aws.client("logs").describe_log_groups()["logGroups"]
         },
-        retries={
-            name: configuration["MaximumRetryAttempts"]
-            for name in functions
-            if (configuration := _retries(client, name))
-        },
     )
     del aws.calls[before:]  # ours, not the deployment's
     return taken
@@ -86,14 +78,6 @@ def _statements(client: Any, name: str) -> list[Document]:
     except client.exceptions.ResourceNotFoundException:
         return []
     found: list[Document] = policy["Statement"]
-    return found
-
-
-def _retries(client: Any, name: str) -> Document:
-    try:
-        found: Document = client.get_function_event_invoke_config(FunctionName=name)
-    except ClientError:
-        return {}
     return found
 
 

@@ -143,12 +143,6 @@ def test_every_log_group_has_its_retention_the_apis_too(life: Life) -> None:
         assert found.retention[f"/aws/lambda/{full}"] == days
 
 
-def test_lambda_does_not_try_a_job_again(life: Life) -> None:
-    found = life.second_stage[1]
-    names = [f"ponctuel-{stage}-{job}" for stage in ("dev", "prod") for job in jobs.NAMES]
-    assert found.retries == dict.fromkeys(names, 0)
-
-
 def test_after_the_first_deployment_the_next_tick_runs(life: Life) -> None:
     assert life.tick == {"job": "followups", "status": ["succeeded"]}
 
