@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Engine, text
@@ -43,3 +44,13 @@ def preview(engine: Engine, job: Job, run: Run) -> dict[str, Any]:
             report["left_out"] += waiting.left_out
         rehearsal.add_letters(connection, report["messages"], run.now)
     return report
+
+
+def counted(report: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, int]:
+    """How many rows there are of each sort. A reason that many documents share is listed in part:
+    each of its rows says how many there are (`total`)."""
+    counts = {}
+    for name, rows in report.items():
+        shared = {row.get("reason"): int(row["total"]) for row in rows if "total" in row}
+        counts[name] = sum("total" not in row for row in rows) + sum(shared.values())
+    return counts

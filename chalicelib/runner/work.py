@@ -156,7 +156,7 @@ def rehearse(job: Job, run_id: UUID, bench: Bench) -> str:
         with transaction(bench.engine) as connection:
             ledger.close_rehearsal(connection, run, "failed", error_code=code, error=message)
         return "failed"
-    run.counts = {name: len(rows) for name, rows in report.items()}
+    run.counts = dry_run.counted(report)
     with transaction(bench.engine) as connection:
         ledger.close_rehearsal(connection, run, "succeeded", report=report)
     return "succeeded"
