@@ -12,5 +12,6 @@ def test_a_reason_that_is_listed_in_part_counts_for_all_that_share_it() -> None:
         {"reason": "paused", "total": 1},
         {"code": "bad_zone"},
     ]
-    report = {"messages": [{}, {}], "changes": [], "left_out": left_out}
+    messages: list[dict[str, object]] = [{}, {}]
+    report = {"messages": messages, "changes": [], "left_out": left_out}
     assert counted(report) == {"messages": 2, "changes": 0, "left_out": 1202}
