@@ -61,7 +61,11 @@ def served(stub: Stub, certificate: Path | None = None) -> Iterator[Stub]:
         def log_message(self, format: str, *args: Any) -> None:
             """Quiet."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_request: object) -> None:
+            """A client that gave up is what some tests are about."""
+
+    with Server(("127.0.0.1", 0), Handler) as server:
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
