@@ -63,6 +63,8 @@ def make_engine(
             "lock_timeout": str(LOCK_TIMEOUT_MS),
             "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
             "TimeZone": "UTC",
+            # Set-based statements sort and hash; a process has one connection.
+            "work_mem": "32MB",
         }
     engine = create_engine(
         parsed,

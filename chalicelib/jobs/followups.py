@@ -42,7 +42,7 @@ JOB = Job(
             effect=Plan(
                 select=queries.RELANCES, left_out=queries.LEFT_OUT, reasons=conditions.REASONS
             ),
-            batch=20_000,  # one statement, whatever its size: fewer and larger is faster
+            batch=10_000,  # one statement, whatever its size: fewer and larger is faster
         ),
     ),
     prepare=calendar.prepare,
