@@ -99,17 +99,15 @@ def take(
     return int(connection.execute(_TAKE, values).scalar_one())
 
 
-def keep(
-    connection: Connection,
-    job: str,
-    zone: str,
-    run_id: UUID,
-    fence: int,
-    duration: timedelta = LEASE,
-) -> None:
+def keep(connection: Connection, job: str, zone: str, run_id: UUID, fence: int) -> None:
     """Renews the lease, or raises `LeaseLost`: nothing of this transaction may be committed."""
-    where = {"job": job, "zone": zone, "run_id": run_id, "fence": fence}
-    if connection.execute(_KEEP, where | {"lease": duration}).scalar() is None:
+    values = {"job": job, "zone": zone, "run_id": run_id, "fence": fence, "lease": LEASE}
+    held(connection.execute(_KEEP, values).scalar())
+
+
+def held(row: object) -> None:
+    """Raises `LeaseLost` when a statement that checks the fence found no row."""
+    if row is None:
         raise LeaseLost("Un autre processus a repris cette exécution ; celui-ci s'arrête.")
 
 

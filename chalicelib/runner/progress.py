@@ -16,7 +16,6 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, text
 
-from chalicelib.errors import LeaseLost
 from chalicelib.runner import lease
 from chalicelib.runner.job import Run
 
@@ -138,7 +137,7 @@ def save(connection: Connection, run: Run, duration: timedelta = lease.LEASE) ->
         "counts": json.dumps(run.counts),
         "lease": duration,
     }
-    _held(connection.execute(_SAVE, _of(run) | values).scalar())
+    lease.held(connection.execute(_SAVE, _of(run) | values).scalar())
 
 
 def release(
@@ -151,7 +150,7 @@ def release(
     """Gives the lease back with the run unfinished: any tick adopts it once `wait` has passed.
     Raises `LeaseLost`."""
     values = {"wait": wait, "failures": run.failures, "error_code": error_code, "error": error}
-    _held(connection.execute(_RELEASE, _of(run) | values).scalar())
+    lease.held(connection.execute(_RELEASE, _of(run) | values).scalar())
 
 
 def close(
@@ -184,14 +183,9 @@ def _closed(connection: Connection, statement: Any, run: Run, values: dict[str, 
     through = max(run.now, run.slot_to or run.now)
     values = _of(run) | values | {"through": through}
     rows = [Closed(*row) for row in connection.execute(statement, values)]
-    _held(rows[0] if rows else None)
+    lease.held(rows[0] if rows else None)
     return rows[0]
 
 
 def _of(run: Run) -> dict[str, Any]:
     return {"id": run.id, "job": run.job, "zone": run.zone, "fence": run.fence}
-
-
-def _held(row: object) -> None:
-    if row is None:
-        raise LeaseLost("Un autre processus a repris cette exécution ; celui-ci s'arrête.")
