@@ -22,6 +22,7 @@ EMAIL = re.compile(
     r"[^\s@<>,;:\"()\[\]\\]{1,64}@[^\s@<>,;:\"()\[\]\\]+\.[^\s@<>,;:\"()\[\]\\.]{2,}"
 )
 AWS_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
+TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 
 
 class UnusableError(ValueError):
@@ -74,6 +75,13 @@ def switch(text: str) -> bool:
     if text.lower() not in known:
         raise UnusableError("attendu : on ou off")
     return known[text.lower()]
+
+
+def provider_secret(text: str) -> str:
+    """A secret that a provider made: its length is the provider's."""
+    if len(text) < 8 or not text.isprintable() or " " in text:
+        raise UnusableError("attendu : le secret tel que le fournisseur l'affiche")
+    return text
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
@@ -150,6 +158,30 @@ def mail_url(text: str) -> ServiceUrl:
     elif parts.scheme not in {"smtp", "smtps"} or not parts.hostname or parts.path.strip("/"):
         raise UnusableError(expected)
     return ServiceUrl(parts.scheme, text)
+
+
+def whatsapp_url(text: str) -> ServiceUrl:
+    parts = split_url(text)
+    if parts.scheme not in {"twilio", "meta"} or not parts.password or parts.path.strip("/"):
+        raise UnusableError(
+            "attendu : twilio://AC…:jeton@?from=%2B33… ou meta://:jeton@identifiant_du_numéro"
+        )
+    return ServiceUrl(parts.scheme, text)
+
+
+def sent_folder_url(text: str) -> ServiceUrl:
+    parts = split_url(text)
+    usable = parts.scheme == "imaps" or (parts.scheme == "imap" and parts.hostname in LOOPBACK)
+    if not usable or not parts.hostname or not parts.username or not parts.password:
+        raise UnusableError("attendu : imaps://utilisateur:motdepasse@serveur:993/Dossier")
+    return ServiceUrl(parts.scheme, text)
+
+
+def topic_arns(text: str) -> frozenset[str]:
+    topics = frozenset(filter(None, (part.strip() for part in text.split(","))))
+    if not all(TOPIC.fullmatch(topic) for topic in topics):
+        raise UnusableError("attendu : arn:aws:sns:région:compte:sujet, séparés par des virgules")
+    return topics
 
 
 def storage_url(text: str) -> ServiceUrl:

@@ -10,42 +10,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from chalicelib import database_url as database
 from chalicelib import setting_types as parse
 from chalicelib.errors import SettingsError
 from chalicelib.redaction import conceal
+from chalicelib.setting import REQUIRED, Setting
 from chalicelib.setting_types import AllowList, ServiceUrl
+from chalicelib.settings_sending import SendingSettings
 
 if TYPE_CHECKING:
-    from chalicelib.providers.mail.port import Address
+    pass
 
 T = TypeVar("T")
 LOCAL = "local"
-REQUIRED: Any = object()
-
-
-@dataclass(frozen=True)
-class Setting(Generic[T]):
-    """One row of the table. `default` stands for an unset or empty variable; REQUIRED has none.
-    `secret`: in SSM only, away from `local`. `environment_only`: never looked up in SSM."""
-
-    name: str
-    parse: Callable[[str], T]
-    default: T
-    meaning: str
-    example: str
-    secret: bool = False
-    environment_only: bool = False
-
-    @overload
-    def __get__(self, instance: None, owner: type[Settings]) -> Self: ...
-    @overload
-    def __get__(self, instance: Settings, owner: type[Settings]) -> T: ...
-    def __get__(self, instance: Settings | None, owner: type[Settings]) -> Self | T:
-        return self if instance is None else instance.read(self)
 
 
 # Unformatted, because the table reads better with one short paragraph per setting.
@@ -61,7 +40,7 @@ ZONE: Setting[str | None] = Setting(
 # fmt: on
 
 
-class Settings:
+class Settings(SendingSettings):
     """Every attribute raises `SettingsError`, in French and naming the setting, when its value is
     missing, unusable or cannot be fetched."""
 
@@ -90,14 +69,6 @@ class Settings:
         "DATABASE_STARTUP_PARAMETERS", parse.one_of("auto", "on", "off"), "auto",
         meaning="délais envoyés à la connexion ; PgBouncer les refuse (auto : reconnu à l'adresse)",
         example="off")
-    mail_url: Setting[ServiceUrl | None] = Setting(
-        "MAIL_URL", parse.mail_url, None, secret=True,
-        meaning="envoi des e-mails : smtp://, smtps:// ou ses://région",
-        example="smtps://utilisateur:motdepasse@smtp.example.fr:465")
-    mail_from: Setting[Address | None] = Setting(
-        "MAIL_FROM", parse.sender, None,
-        meaning="expéditeur des entreprises qui n'ont pas le leur",
-        example="Ponctuel <relances@example.fr>")
     operator_email: Setting[str | None] = Setting(
         "OPERATOR_EMAIL", parse.email_address, None,
         meaning="adresse qui reçoit les alertes",
@@ -123,16 +94,6 @@ class Settings:
         "SECRET_IN_QUERY", parse.switch, True,
         meaning="accepter ?secret= sur les routes de compatibilité",
         example="off")
-    # SES (v2 API and SMTP) takes 40 MB once encoded, 1.37 times the file (service quotas page,
-    # read in 2026); many receivers refuse more than 20 MB, and 10 MB is 13.7 MB once encoded.
-    max_attachment_mb: Setting[int] = Setting(
-        "MAX_ATTACHMENT_MB", parse.whole_number(1, 28), 10,
-        meaning="taille maximale des pièces jointes d'un e-mail, en mégaoctets",
-        example="10")
-    sending_concurrency: Setting[int] = Setting(
-        "SENDING_CONCURRENCY", parse.whole_number(1, 16), 4,
-        meaning="envois en parallèle dans un passage",
-        example="4")
     log_level: Setting[str] = Setting(
         "LOG_LEVEL", parse.one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO",
         environment_only=True,
@@ -235,7 +196,12 @@ class Settings:
 
 def rows() -> tuple[Setting[Any], ...]:
     """The whole table, in its order."""
-    declared = (value for value in vars(Settings).values() if isinstance(value, Setting))
+    declared = (
+        value
+        for part in (Settings, SendingSettings)
+        for value in vars(part).values()
+        if isinstance(value, Setting)
+    )
     return (*declared, SCHEDULE, ZONE)
 
 

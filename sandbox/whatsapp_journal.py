@@ -19,7 +19,7 @@ JOURNAL = "journal.jsonl"
 class Entry:
     """One line. `outcome` is `accepted`, `dropped` (answered as accepted, never delivered), or the
     fault or error number for which the message was not taken. `fault` is set as well on a message
-    that was accepted and then badly answered. `reference` is the outbox id that came along; `at` is
+    that was accepted and then badly answered. `reference` is ours, as it came along; `at` is
     in ISO 8601, UTC."""
 
     outcome: str
@@ -61,7 +61,7 @@ def read_journal(folder: Path) -> list[Entry]:
 
 
 def deliveries(folder: Path) -> Counter[tuple[str, str]]:
-    """How often each (outbox id, recipient) was accepted: more than once is a double."""
+    """How often each (reference, recipient) was accepted: more than once is a double."""
     return Counter(
         (entry.reference, entry.recipient)
         for entry in read_journal(folder)

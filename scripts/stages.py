@@ -15,7 +15,8 @@ from typing import Any
 from chalicelib import setting_types
 from chalicelib.errors import SettingsError
 from chalicelib.runner.triggers import APP
-from chalicelib.settings import SCHEDULE, ZONE, Setting, rows
+from chalicelib.setting import Setting
+from chalicelib.settings import SCHEDULE, ZONE, rows
 
 # Chalice's keys that make sense for a whole stage; config.json gets the others from the jobs.
 STAGE_KEYS = {

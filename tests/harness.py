@@ -205,7 +205,7 @@ DECLARE name text;
 BEGIN
   FOR name IN SELECT table_name FROM information_schema.tables
                WHERE table_schema = 'ponctuel' AND table_type = 'BASE TABLE'
-                 AND table_name NOT IN ('schema_versions', 'sandbox_clock')
+                 AND table_name NOT IN ('schema_versions', 'sandbox_clock', 'deployment')
   LOOP EXECUTE format('DELETE FROM ponctuel.%I', name); END LOOP;
 END $$;
 """

@@ -98,7 +98,8 @@ SELECT t.id, t.business_id, t.kind, t.subject, t.cycle, t.step, t.channel, t.per
 
 _STILL_MINE = text("""
 SELECT m.id, ponctuel.clock() AS clock,
-       EXISTS (SELECT 1 FROM ponctuel.go_lives WHERE business_id = '*' AND kind = '*') AS live
+       EXISTS (SELECT 1 FROM ponctuel.go_lives WHERE business_id = '*' AND kind = '*') AS live,
+       (SELECT d.id FROM ponctuel.deployment d) AS deployment
   FROM ponctuel.messages m
  WHERE m.id IN (SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:ids AS jsonb)))
    AND m.claim_id = :claim_id AND m.state = 'claimed' AND m.claimed_until > ponctuel.clock()
@@ -209,14 +210,18 @@ def claim(
     return [Claimed(**row) for row in rows]
 
 
+NOWHERE = UUID(int=0)
+
+
 @dataclass(frozen=True)
 class Standing:
-    """Which messages are still claimed by us, locked, at the database's clock (aware UTC), and
-    whether the stage is live. No ids: no clock either."""
+    """Which messages are still claimed by us, locked, at the database's clock (aware UTC), whether
+    the stage is live, and which deployment this is. No ids: no clock either."""
 
     ids: frozenset[int] = frozenset()
     clock: datetime | None = None
     live: bool = False
+    deployment: UUID = NOWHERE
 
 
 def still_mine(connection: Connection, claim_id: UUID, ids: Sequence[int]) -> Standing:
@@ -226,7 +231,9 @@ def still_mine(connection: Connection, claim_id: UUID, ids: Sequence[int]) -> St
     ).all()
     if not rows:
         return Standing()
-    return Standing(frozenset(row.id for row in rows), rows[0].clock, rows[0].live)
+    return Standing(
+        frozenset(row.id for row in rows), rows[0].clock, rows[0].live, rows[0].deployment
+    )
 
 
 def begins(message: Claimed) -> News:

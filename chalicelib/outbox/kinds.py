@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from chalicelib.errors import NotFound
+from chalicelib.outbox.windows import DAYTIME, Window
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -36,8 +37,11 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Send:
-    """Still wanted. `content` feeds the template; addresses are as stored, not yet parsed.
-    `attachments` maps a file name to its key in storage."""
+    """Still wanted. `content` feeds the template; addresses and numbers are as stored, not yet
+    parsed. `attachments` maps a file name to its key in storage (e-mail only). `variant`: which of
+    the kind's WhatsApp texts, where it has several. `user_id`: Meta's id of a person who hides the
+    number. `zone`: the recipient's IANA zone where it is known; else the number's, else
+    `business_zone`. `subdivision`: of the `holidays` library, for kinds that respect them."""
 
     content: Mapping[str, Any]
     recipients: str
@@ -45,6 +49,11 @@ class Send:
     sender_name: str = ""
     reply_to: str | None = None
     attachments: Mapping[str, str] = field(default_factory=dict)
+    variant: str = ""
+    user_id: str | None = None
+    zone: str | None = None
+    business_zone: str = "Europe/Paris"
+    subdivision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,9 +78,16 @@ Guard = Callable[["Connection", Sequence[Claimed], datetime], Mapping[int, Verdi
 @dataclass(frozen=True)
 class Kind:
     """`guard` answers for each claimed message of the kind, just before it is sent, at the
-    database's clock. `late_after`: past it the message is "trop tard". A message whose
-    answer was lost is never sent again by itself. `operational`: a message to the operator, exempt
-    from review and surge."""
+    database's clock. `late_after`: past it the message is "trop tard".
+
+    `when_unknown`: what becomes of a message whose answer was lost, once no proof was found:
+    `leave` it to an operator, or `resend` it, once (where a second copy harms less than none).
+    `category`: marketing needs consent, and leaves the quota's reserve alone. `hours`: when its
+    recipient may be written to, in the recipient's own zone; None: at any time. `capped`: waits
+    when the person has had enough messages. `unsubscribable`: carries the one-click link.
+    `whatsapp`: the folder of its texts below `templates/whatsapp`, None for a kind that is only an
+    e-mail.
+    `operational`: a message to the operator, exempt from review, surge and everything above."""
 
     name: str
     title: str
@@ -80,6 +96,12 @@ class Kind:
     late_after: timedelta
     operational: bool = False
     max_attempts: int = 8
+    when_unknown: Literal["leave", "resend"] = "leave"
+    category: Literal["transactional", "marketing"] = "transactional"
+    hours: Window | None = DAYTIME
+    capped: bool = True
+    unsubscribable: bool = False
+    whatsapp: str | None = None
 
 
 _KINDS: dict[str, Kind] = {}

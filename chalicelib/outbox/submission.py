@@ -14,8 +14,9 @@ from sqlalchemy import Connection
 from chalicelib import logs
 from chalicelib.db.sqlstate import database_error
 from chalicelib.errors import AttachmentUnavailable, MissingVariable, NotFound, ProviderError
+from chalicelib.message_reference import reference
 from chalicelib.outbox import claim
-from chalicelib.outbox.claim import News
+from chalicelib.outbox.claim import NOWHERE, News
 from chalicelib.outbox.kinds import Cancel, Claimed, Guard, Hold, Kind, Send, Verdict, load
 from chalicelib.outbox.rendering import Rendered, render
 from chalicelib.providers.mail.addresses import parse_addresses
@@ -64,7 +65,9 @@ def prepare(
         verdict = verdicts.get(message.id)
         if isinstance(verdict, Send):
             try:
-                submission, rendered = compose(message, verdict, clock, mine.live, storage)
+                submission, rendered = compose(
+                    message, verdict, clock, mine.live, storage, mine.deployment
+                )
             except Withheld as held:
                 news.append(_held(message, held.reason, clock + LOOK_AGAIN, str(held)))
             except Exception as error:  # noqa: BLE001 - per-item isolation: this letter only
@@ -119,7 +122,12 @@ def _ask_guard(
 
 
 def compose(
-    message: Claimed, send: Send, clock: datetime, live: bool, storage: Storage | None
+    message: Claimed,
+    send: Send,
+    clock: datetime,
+    live: bool,
+    storage: Storage | None,
+    deployment: UUID = NOWHERE,
 ) -> tuple[Submission, Rendered]:
     """The letter as it would leave now. Raises `Withheld`. `live`: to anybody, not only to the
     allow-list."""
@@ -128,7 +136,7 @@ def compose(
     sender = _sender(send)
     rendered = _rendered(message, kind, send)
     mail = Mail(
-        outbox_id=message.id,
+        reference=reference(deployment, message.id),
         message_id=message.message_id or _message_id(message, sender),
         date=clock,
         sender=sender,

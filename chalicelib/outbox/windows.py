@@ -35,6 +35,10 @@ class Window:
     saturdays: bool = False
 
 
+# Quiet hours end at 8 and begin at 21, every day of the week.
+DAYTIME = Window(time(8), time(21), business_days_only=False)
+
+
 def zone(name: str) -> ZoneInfo | None:
     """The IANA zone, or None when there is no such zone."""
     try:

@@ -37,7 +37,10 @@ SEVERITY = {status: rank for rank, status in enumerate(SUCCESS)}
 
 @dataclass(frozen=True)
 class Answer:
-    body: Mapping[str, Any]
+    """`body`: a mapping is written as JSON; a text goes as it is, with the Content-Type that
+    `headers` give it (plain text by default)."""
+
+    body: Mapping[str, Any] | str
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 

@@ -92,7 +92,7 @@ class Call:
     def json(self) -> dict[str, Any]:
         """The body as a JSON object, whatever its content type; `{}` without a body. Raises
         `BadRequest`."""
-        raw = self._body()
+        raw = self.body()
         if not raw.strip():
             return {}
         try:
@@ -148,10 +148,12 @@ class Call:
             return {name: list(values or ()) for name, values in self.event[several].items()}
         return {name: [value] for name, value in (self.event.get(single) or {}).items()}
 
-    def _body(self) -> bytes:
+    def body(self, longest: int = LONGEST_BODY) -> bytes:
+        """The body's bytes, as they were sent. Raises `BadRequest`: over `longest` characters, or
+        unreadable."""
         body = self.event.get("body") or ""
-        if len(body) > LONGEST_BODY:
-            raise BadRequest(f"Le corps de l'appel dépasse {LONGEST_BODY // 1000} ko.")
+        if len(body) > longest:
+            raise BadRequest(f"Le corps de l'appel dépasse {longest // 1000} ko.")
         if not self.event.get("isBase64Encoded"):
             return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
         try:

@@ -32,6 +32,7 @@ SECURITY = {
     "X-Content-Type-Options": "nosniff",
 }
 JSON = "application/json; charset=utf-8"
+TEXT = "text/plain; charset=utf-8"
 
 # Chalice keeps the current request on the app, where the local server's threads would mix them up.
 _request: ContextVar[Request] = ContextVar("ponctuel_http_request")
@@ -119,10 +120,11 @@ def _view(route: Route) -> Callable[..., Response]:
     def view(**parameters: str) -> Response:
         event = _request.get().to_original_event()
         answer = respond(route, Call(event, parameters, settings()))
+        is_text = isinstance(answer.body, str)
         return Response(
-            body=json.dumps(answer.body, ensure_ascii=False),
+            body=answer.body if is_text else json.dumps(answer.body, ensure_ascii=False),
             status_code=answer.status,
-            headers={"Content-Type": JSON, **answer.headers},
+            headers={"Content-Type": TEXT if is_text else JSON, **answer.headers},
         )
 
     return view

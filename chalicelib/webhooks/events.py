@@ -17,11 +17,12 @@ State = Literal["accepted", "sent", "delivered", "read", "failed"]
 @dataclass(frozen=True)
 class StatusEvent:
     """What became of a message of ours. `accepted` and `sent` prove that the provider has it.
-    `outbox_id` is our own id when the provider echoed it; `code` says why, as the provider does."""
+    `reference` is our own (see `message_reference`) when the provider echoed it; `code` says why,
+    as the provider does."""
 
     provider: str
     provider_id: str
-    outbox_id: int | None
+    reference: str | None
     state: State
     code: str | None
     at: datetime
@@ -79,7 +80,7 @@ class BounceEvent:
 
     provider: str
     provider_id: str
-    outbox_id: int | None
+    reference: str | None
     permanent: bool
     reason: str
     recipients: tuple[str, ...] = field(repr=False)
@@ -99,7 +100,7 @@ class ComplaintEvent:
 
     provider: str
     provider_id: str
-    outbox_id: int | None
+    reference: str | None
     reason: str
     recipients: tuple[str, ...] = field(repr=False)
     feedback_id: str

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from chalicelib.message_reference import known
 from chalicelib.webhooks.events import (
     Event,
     InboundEvent,
@@ -30,7 +31,6 @@ from chalicelib.webhooks.payload import (
     identifier,
     json_object,
     mapping,
-    outbox_id,
     rows,
     text,
     unix_instant,
@@ -136,7 +136,7 @@ def _status(row: Mapping[str, Any], change: _Change) -> Event:
     return StatusEvent(
         provider=PROVIDER,
         provider_id=wamid,
-        outbox_id=outbox_id(row.get("biz_opaque_callback_data")),
+        reference=known(row.get("biz_opaque_callback_data")),
         state=state,
         code=why,
         at=unix_instant(row.get("timestamp"), change.received_at),

@@ -127,11 +127,6 @@ def code(value: object) -> str | None:
     return written if _CODE.fullmatch(written) else None
 
 
-def outbox_id(value: object) -> int | None:
-    """Our own message id, as it came back from the provider; None for what is none."""
-    return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else None
-
-
 def unix_instant(value: object, received_at: datetime) -> datetime:
     """Seconds since 1970, as a number or its digits, as an aware UTC instant. What is absurd, or
     later than `received_at`, is `received_at`."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from chalicelib.message_reference import known
 from chalicelib.webhooks.events import (
     BounceEvent,
     ComplaintEvent,
@@ -30,7 +31,6 @@ from chalicelib.webhooks.payload import (
     iso_instant,
     json_object,
     mapping,
-    outbox_id,
     rows,
     text,
 )
@@ -49,7 +49,7 @@ _GREETINGS = ("Successfully validated SNS topic", "You have successfully subscri
 @dataclass(frozen=True)
 class _Mail:
     provider_id: str
-    outbox_id: int | None
+    reference: str | None
     addressees: frozenset[str]  # those of the To field: who the message is for
     received_at: datetime
 
@@ -57,7 +57,7 @@ class _Mail:
         return StatusEvent(
             provider=PROVIDER,
             provider_id=self.provider_id,
-            outbox_id=self.outbox_id,
+            reference=self.reference,
             state=state,
             code=why,
             at=iso_instant(details.get("timestamp"), self.received_at),
@@ -107,7 +107,7 @@ def _mail(mail: Mapping[str, Any], received_at: datetime) -> _Mail:
     headers = mapping(mail.get("commonHeaders"))
     return _Mail(
         provider_id=identifier(mail.get("messageId"), "message_id"),
-        outbox_id=outbox_id(tags[0]) if tags else None,
+        reference=known(tags[0]) if tags else None,
         addressees=frozenset(
             address.casefold()
             for address in _bare(rows(headers.get("to"))) or _bare(rows(mail.get("destination")))
@@ -127,7 +127,7 @@ def _bounce(event: Mapping[str, Any], mail: _Mail) -> list[Event]:
     fact = BounceEvent(
         provider=PROVIDER,
         provider_id=mail.provider_id,
-        outbox_id=mail.outbox_id,
+        reference=mail.reference,
         permanent=why == BOUNCED_FOR_GOOD,
         reason=code(bounce.get("bounceSubType")) or "Undetermined",
         recipients=recipients,
@@ -150,7 +150,7 @@ def _complaint(event: Mapping[str, Any], mail: _Mail) -> list[Event]:
     fact = ComplaintEvent(
         provider=PROVIDER,
         provider_id=mail.provider_id,
-        outbox_id=mail.outbox_id,
+        reference=mail.reference,
         reason=reason,
         recipients=_recipients(complaint.get("complainedRecipients")),
         feedback_id=text(complaint.get("feedbackId"), 256),

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
+from chalicelib.message_reference import known
 from chalicelib.webhooks.events import Event, InboundEvent, Notice, State, StatusEvent, Unreadable
 from chalicelib.webhooks.payload import Form, Malformed, code, form_pairs, identifier, text
-from chalicelib.webhooks.payload import outbox_id as parsed_outbox_id
 
 PROVIDER = "twilio"
 
@@ -39,7 +39,7 @@ _MOST_MEDIA = 100
 
 
 def read_status(body: bytes, *, reference: str | None, received_at: datetime) -> list[Event]:
-    """One status of a message. `reference` is our message id, from the query of the address that
+    """One status of a message. `reference` is ours, from the query of the address that
     Twilio called. Twilio gives no time: `at` is `received_at` (aware). Never raises."""
 
     def read(form: Form) -> Event:
@@ -56,7 +56,7 @@ def read_status(body: bytes, *, reference: str | None, received_at: datetime) ->
         return StatusEvent(
             provider=PROVIDER,
             provider_id=sid,
-            outbox_id=parsed_outbox_id(reference),
+            reference=known(reference),
             state=state,
             code=why,
             at=received_at,

@@ -30,7 +30,7 @@ BESIDES = {
     "outbox.go_live": {"domain"},  # lists the kinds by name, as `kinds.load` finds one
     "runner.dry_run": {"outbox"},  # says whether each letter could be composed, as delivery does
     "redaction": {"db.sqlstate"},  # a database error is told by its code, not by its text
-    "settings": {"providers.mail.port"},  # a sender is an address, as mail has it
+    "settings_sending": {"providers.mail.port"},  # a sender is an address, as mail has it
     "setting_types": {"providers.mail.port"},
 }
 # Libraries that only these may import. Chalice's decorators are read at deploy.

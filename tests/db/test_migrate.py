@@ -25,6 +25,7 @@ DOMAIN = (
     "billing_settings",
     "followup_levels",
     "customers",
+    "customer_phones",
     "invoices",
     "quotes",
     "followup_decisions",

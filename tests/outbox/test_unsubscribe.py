@@ -95,7 +95,7 @@ def test_a_message_carries_both_headers_unbroken():
     longest = token(Subscription("b" * 125, "p" * 125, "c" * 125, 2**63 - 1))
     for text in (token(), longest):
         mail = Mail(
-            outbox_id=1,
+            reference="3f2a91bc-1",
             message_id="<1.0123456789abcdef@example.fr>",
             date=datetime(2026, 11, 21, tzinfo=UTC),
             sender=Address("relances@example.fr"),

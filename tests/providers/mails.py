@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from chalicelib.providers.mail.port import Address, Mail
 
 MAIL = Mail(
-    outbox_id=42,
+    reference="3f2a91bc-42",
     message_id="<42.0123456789abcdef@atelier.example>",
     date=datetime(2026, 3, 5, 9, 30, tzinfo=ZoneInfo("Europe/Paris")),
     sender=Address("facturation@atelier.example", "Atelier Léa"),

@@ -105,7 +105,7 @@ def test_a_message_from_a_verified_identity_is_accepted(aws: str) -> None:
     assert (refused.value.code, refused.value.permanent) == ("sender", False)
 
 
-def test_the_envelope_the_outbox_id_and_the_configuration_set_travel_with_the_message(
+def test_the_envelope_our_reference_and_the_configuration_set_travel_with_the_message(
     stage: Stage, sender: SesProvider
 ) -> None:
     stage.conversation = http("200 OK", ACCEPTED)
@@ -116,7 +116,7 @@ def test_the_envelope_the_outbox_id_and_the_configuration_set_travel_with_the_me
         "ToAddresses": ["client@client.example"],
         "CcAddresses": ["comptable@xn--caf-dma.example"],
     }
-    assert call["EmailTags"] == [{"Name": "ponctuel-message", "Value": "42"}]
+    assert call["EmailTags"] == [{"Name": "ponctuel-message", "Value": "3f2a91bc-42"}]
     assert call["ConfigurationSetName"] == "relances"
 
 

@@ -68,7 +68,7 @@ def test_a_number_goes_in_to_and_a_user_id_in_recipient(
     assert to_user["recipient"] == USER_ID
     assert "to" not in to_user
     assert to_user["recipient_type"] == "individual"
-    assert to_user["biz_opaque_callback_data"] == "42"
+    assert to_user["biz_opaque_callback_data"] == "3f2a91bc-42"
 
 
 def test_the_sandbox_drops_a_user_id_in_to_as_the_real_api_does(stage: Stage) -> None:

@@ -55,12 +55,12 @@ def checked(
         yield found
 
 
-def test_a_text_is_accepted_once_and_carries_the_outbox_id(stage: Stage) -> None:
+def test_a_text_is_accepted_once_and_carries_our_reference(stage: Stage) -> None:
     accepted = stage.provider.send(MESSAGE)
     (entry,) = stage.sandbox.accepted()
     assert accepted.provider_id == entry.provider_id
     assert accepted.state in {"queued", "accepted"}
-    assert (entry.reference, entry.recipient) == ("42", PERSON)
+    assert (entry.reference, entry.recipient) == ("3f2a91bc-42", PERSON)
     assert isinstance(MESSAGE.content, Text)
     assert entry.text == MESSAGE.content.body
 
@@ -83,7 +83,7 @@ def test_somebody_who_hides_the_number_is_written_to_by_user_id(stage: Stage) ->
 
 def test_the_connection_is_kept_from_one_message_to_the_next(stage: Stage) -> None:
     for number in range(5):
-        stage.provider.send(message(outbox_id=number))
+        stage.provider.send(message(reference=f"3f2a91bc-{number}"))
     assert stage.sandbox.connections == 1
     stage.provider.close()
     stage.provider.send(MESSAGE)
@@ -91,12 +91,12 @@ def test_the_connection_is_kept_from_one_message_to_the_next(stage: Stage) -> No
 
 
 def test_a_kept_connection_that_the_provider_has_closed_costs_nothing(stage: Stage) -> None:
-    stage.provider.send(message(outbox_id=1))
+    stage.provider.send(message(reference="3f2a91bc-1"))
     stage.sandbox.drop_connections()
     while stage.sandbox.open_sockets:
         pass
-    assert stage.outcome(message(outbox_id=2)) == "accepted"
-    assert [entry.reference for entry in stage.sandbox.accepted()] == ["1", "2"]
+    assert stage.outcome(message(reference="3f2a91bc-2")) == "accepted"
+    assert [entry.reference for entry in stage.sandbox.accepted()] == ["3f2a91bc-1", "3f2a91bc-2"]
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_a_lost_or_unreadable_answer_is_unknown_and_a_sure_refusal_is_not(
     assert stage.outcome() == outcome
     assert len(stage.sandbox.accepted()) == taken
     assert stage.sandbox.requests == 1  # never a second time by itself
-    assert stage.outcome(message(outbox_id=43)) == "accepted"
+    assert stage.outcome(message(reference="3f2a91bc-43")) == "accepted"
 
 
 @pytest.mark.parametrize("fault", ["accept_then_silence", "accept_then_drip"])

@@ -61,14 +61,14 @@ def sent(sandbox: TwilioSandbox, it: WhatsAppMessage, **changes: str | None) -> 
         sender.send(it)
 
 
-def test_a_text_goes_in_the_body_and_the_outbox_id_in_the_callback(twilio: Recording) -> None:
+def test_a_text_goes_in_the_body_and_our_reference_in_the_callback(twilio: Recording) -> None:
     sent(twilio, MESSAGE)
     assert isinstance(MESSAGE.content, Text)
     assert twilio.form == {
         "To": f"whatsapp:{PERSON}",
         "From": f"whatsapp:{NUMBER}",
         "Body": MESSAGE.content.body,
-        "StatusCallback": f"{CALLBACK}?message=42",
+        "StatusCallback": f"{CALLBACK}?message=3f2a91bc-42",
     }
 
 
@@ -76,7 +76,7 @@ def test_a_template_goes_by_content_sid_and_never_in_the_body(twilio: Recording)
     sent(twilio, message(content=template("twilio"), callback_url=f"{CALLBACK}?stage=prod"))
     assert twilio.form["ContentSid"] == CONTENT_SID
     assert json.loads(twilio.form["ContentVariables"]) == {"1": "Léa", "2": "F-1042"}
-    assert twilio.form["StatusCallback"] == f"{CALLBACK}?stage=prod&message=42"
+    assert twilio.form["StatusCallback"] == f"{CALLBACK}?stage=prod&message=3f2a91bc-42"
     assert "Body" not in twilio.form
     assert twilio.accepted()[0].text == "Bonjour Léa, facture F-1042."
 
@@ -220,7 +220,7 @@ def test_other_texts_recipients_senders_and_times_are_not_this_message(stage: St
 
 def test_two_alike_are_both_told_so_that_neither_is_taken_for_proof(stage: Stage) -> None:
     stage.outcome()
-    stage.outcome(message(outbox_id=43))
+    stage.outcome(message(reference="3f2a91bc-43"))
     assert len(found(stage, MESSAGE)) == 2
 
 

@@ -37,7 +37,7 @@ CONTENT_SID = "HX" + "a" * 32
 TEMPLATE_NAMES = {"twilio": CONTENT_SID, "meta": "relance_facture"}
 
 MESSAGE = WhatsAppMessage(
-    outbox_id=42,
+    reference="3f2a91bc-42",
     recipient=PERSON,
     content=Text("Bonjour, votre facture F-1042 (120 €) reste à régler."),
     callback_url=CALLBACK,

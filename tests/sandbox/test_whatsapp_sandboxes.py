@@ -77,7 +77,7 @@ def test_the_journal_tells_what_was_taken_what_was_not_and_doubles(stage: Stage)
         ("accepted", "accept_then_close"),
         ("131050", ""),
     ]
-    assert deliveries(stage.sandbox.folder) == {("42", PERSON): 2}
+    assert deliveries(stage.sandbox.folder) == {("3f2a91bc-42", PERSON): 2}
     assert read_journal(stage.sandbox.folder / "elsewhere") == []
 
 
@@ -85,7 +85,7 @@ def test_many_senders_are_served_at_once_and_each_message_is_kept(stage: Stage) 
     def send(first: int) -> None:
         provider = provider_at(stage.name, stage.sandbox.base_url)
         for number in range(first, first + 10):
-            provider.send(message(outbox_id=number))
+            provider.send(message(reference=f"3f2a91bc-{number}"))
         provider.close()
 
     threads = [threading.Thread(target=send, args=(10 * i,)) for i in range(6)]
@@ -93,7 +93,7 @@ def test_many_senders_are_served_at_once_and_each_message_is_kept(stage: Stage) 
         thread.start()
     for thread in threads:
         thread.join()
-    assert deliveries(stage.sandbox.folder) == {(str(i), PERSON): 1 for i in range(60)}
+    assert deliveries(stage.sandbox.folder) == {(f"3f2a91bc-{i}", PERSON): 1 for i in range(60)}
 
 
 def test_a_server_that_is_stopped_lets_go_of_silent_calls(tmp_path: Path) -> None:
@@ -163,4 +163,4 @@ def test_a_sandbox_runs_on_its_own_until_it_is_stopped(tmp_path: Path) -> None:
             provider.send(message())
         it.terminate()
         assert it.wait(5) == 0
-    assert deliveries(tmp_path / "box") == {("42", PERSON): 1}
+    assert deliveries(tmp_path / "box") == {("3f2a91bc-42", PERSON): 1}

@@ -63,7 +63,7 @@ def meta_status(stage: Stage, status: str, code: int | None = None) -> Webhook:
     return stage.sandbox.status(URL, entry_of(stage), status, code)
 
 
-def test_twilios_status_carries_the_outbox_id_and_a_signature_that_twilio_would_make(
+def test_twilios_status_carries_our_reference_and_a_signature_that_twilio_would_make(
     twilio: Stage,
 ) -> None:
     validator = pytest.importorskip("twilio.request_validator").RequestValidator(TOKEN)
@@ -80,7 +80,7 @@ def test_twilios_status_carries_the_outbox_id_and_a_signature_that_twilio_would_
     )
     (event,) = twilio_webhooks.read_status(webhook.body, reference=reference, received_at=NOW)
     assert isinstance(event, StatusEvent)
-    assert (event.outbox_id, event.state, event.code) == (42, "failed", "63016")
+    assert (event.reference, event.state, event.code) == ("3f2a91bc-42", "failed", "63016")
     assert event.provider_id == twilio.sandbox.accepted()[0].provider_id
 
 
@@ -103,13 +103,13 @@ def test_any_form_is_signed_as_twilios_library_signs_it(form: dict[str, str], ur
     assert signature(TOKEN, url, form) == validator.compute_signature(url, form)
 
 
-def test_metas_status_carries_the_outbox_id_and_is_signed_over_its_bytes(meta: Stage) -> None:
+def test_metas_status_carries_our_reference_and_is_signed_over_its_bytes(meta: Stage) -> None:
     webhook = meta_status(meta, "failed", 131026)
     signed = webhook.headers["X-Hub-Signature-256"]
     verify_meta(body=webhook.body, signature=signed, app_secrets=(APP_SECRET,))
     (event,) = meta_webhooks.read(webhook.body, received_at=NOW)
     assert isinstance(event, StatusEvent)
-    assert (event.outbox_id, event.state, event.code) == (42, "failed", "131026")
+    assert (event.reference, event.state, event.code) == ("3f2a91bc-42", "failed", "131026")
     assert meta_signature("another", webhook.body) != signed
 
 
@@ -177,4 +177,4 @@ def test_a_webhook_can_be_sent_to_an_address_of_this_machine(twilio: Stage) -> N
         status, content = webhook.send()
         assert status == 401  # what stands there is no webhook, but it answered
         assert b"OAuthException" in content
-        assert webhook.url == f"{url}&message=42"
+        assert webhook.url == f"{url}&message=3f2a91bc-42"

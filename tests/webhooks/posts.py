@@ -31,7 +31,7 @@ def status(name: str = "delivered", **fields: Any) -> dict[str, Any]:
         "status": name,
         "timestamp": str(int(SENT_AT.timestamp())),
         "recipient_id": "33612345678",
-        "biz_opaque_callback_data": "42",
+        "biz_opaque_callback_data": "3f2a91bc-42",
     } | fields
 
 
@@ -53,7 +53,7 @@ def ses(kind: str, details: Any, name: str | None = None, **mail: Any) -> str:
         "source": "relances@example.fr",
         "destination": ["client@example.fr", "comptable@example.fr"],
         "commonHeaders": {"to": ["Client <client@example.fr>"], "cc": ["comptable@example.fr"]},
-        "tags": {"ponctuel-message": ["42"], "ses:configuration-set": ["ponctuel"]},
+        "tags": {"ponctuel-message": ["3f2a91bc-42"], "ses:configuration-set": ["ponctuel"]},
     } | mail
     return json.dumps({"eventType": kind, "mail": envelope, name or kind.lower(): details})
 

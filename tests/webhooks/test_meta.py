@@ -51,7 +51,7 @@ def one(item, field: str = "messages"):
 
 def test_a_delivery_names_the_message_it_is_about():
     assert one(value(statuses=[status()])) == StatusEvent(
-        "meta", WAMID, 42, "delivered", None, SENT_AT, f"meta:{WAMID}:delivered"
+        "meta", WAMID, "3f2a91bc-42", "delivered", None, SENT_AT, f"meta:{WAMID}:delivered"
     )
 
 
@@ -78,13 +78,13 @@ def test_a_status_that_is_not_known_yet_is_noted():
 
 @pytest.mark.parametrize("data", [None, "", "42x", "-1", "٤٢", "9" * 30, 42, {"id": 42}])
 def test_somebody_elses_callback_data_is_no_message_of_ours(data):
-    assert one(value(statuses=[status(biz_opaque_callback_data=data)])).outbox_id is None
+    assert one(value(statuses=[status(biz_opaque_callback_data=data)])).reference is None
 
 
 def test_a_status_without_a_phone_number_is_read():
     row = status(recipient_user_id=USER_ID)
     del row["recipient_id"]
-    assert one(value(statuses=[row])).outbox_id == 42
+    assert one(value(statuses=[row])).reference == "3f2a91bc-42"
 
 
 def test_a_text_is_read_with_who_wrote_it():

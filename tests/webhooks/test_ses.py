@@ -34,7 +34,11 @@ def test_our_id_comes_back_in_the_tag_that_it_left_in():
 def test_a_bounce_is_about_the_message_and_about_the_address():
     status, fact = events(ses("Bounce", bounce(CLIENT)))
     assert isinstance(status, StatusEvent)
-    assert (status.outbox_id, status.state, status.code) == (42, "failed", "bounce_permanent")
+    assert (status.reference, status.state, status.code) == (
+        "3f2a91bc-42",
+        "failed",
+        "bounce_permanent",
+    )
     assert isinstance(fact, BounceEvent)
     assert (fact.recipients, fact.feedback_id, fact.at) == (
         (CLIENT,),
@@ -144,7 +148,7 @@ def test_feedback_notifications_are_read_too():
     event["notificationType"] = event.pop("eventType")
     del event["mail"]["tags"]
     status, fact = events(json.dumps(event))
-    assert (status.state, status.outbox_id, fact.recipients) == ("failed", None, (CLIENT,))
+    assert (status.state, status.reference, fact.recipients) == ("failed", None, (CLIENT,))
 
 
 def test_the_same_event_has_the_same_key_and_another_has_another():

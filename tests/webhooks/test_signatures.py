@@ -18,7 +18,7 @@ from chalicelib.webhooks.signatures import meta_challenge, verify_meta, verify_t
 
 FORM = "application/x-www-form-urlencoded; charset=UTF-8"
 TOKEN, PREVIOUS = "12345", "previous-token"
-STATUS_URL = "https://ponctuel.example.fr/api/webhooks/twilio/status?message=42"
+STATUS_URL = "https://ponctuel.example.fr/api/webhooks/twilio/status?message=3f2a91bc-42"
 
 
 class Fields(dict):

@@ -16,7 +16,7 @@ from tests.webhooks.posts import RECEIVED, USER_ID
 SID = "SM" + "0" * 32
 
 
-def status(*, reference="42", **fields):
+def status(*, reference="3f2a91bc-42", **fields):
     given = {"MessageSid": SID, "MessageStatus": "delivered", "ChannelPrefix": "whatsapp"}
     body = urlencode(given | fields, doseq=True).encode()
     (event,) = read_status(body, reference=reference, received_at=RECEIVED)
@@ -38,7 +38,7 @@ def inbound(**fields):
 
 def test_a_status_names_the_message_it_is_about():
     assert status() == StatusEvent(
-        "twilio", SID, 42, "delivered", None, RECEIVED, f"twilio:{SID}:delivered"
+        "twilio", SID, "3f2a91bc-42", "delivered", None, RECEIVED, f"twilio:{SID}:delivered"
     )
 
 
@@ -73,7 +73,7 @@ def test_a_status_that_is_not_known_yet_is_noted():
 @pytest.mark.parametrize("reference", [None, "", "42x", "9" * 30])
 def test_an_address_without_our_id_leaves_the_message_to_be_found_by_theirs(reference):
     event = status(reference=reference)
-    assert (event.outbox_id, event.provider_id) == (None, SID)
+    assert (event.reference, event.provider_id) == (None, SID)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,17 @@ CUSTOMERS = Relation(
     ),
 )
 
+CUSTOMER_PHONES = Relation(
+    "customer_phones",
+    key=("business_id", "customer_id"),
+    columns=(
+        Column("business_id"),
+        Column("customer_id"),
+        Column("phone", nullable=True),
+        Column("whatsapp_user_id", nullable=True),
+    ),
+)
+
 INVOICES = Relation(
     "invoices",
     key=("business_id", "id"),
@@ -152,6 +163,7 @@ RELATIONS = (
     BILLING_SETTINGS,
     FOLLOWUP_LEVELS,
     CUSTOMERS,
+    CUSTOMER_PHONES,
     INVOICES,
     QUOTES,
     FOLLOWUP_DECISIONS,

@@ -55,7 +55,7 @@ def message_id(outbox_id: int, key_digest: str, domain: str) -> str:
     `key_digest` is a hexadecimal digest of the message's key: it keeps two databases, such as a
     copy used for tests, from giving one id to two messages. Raises `ValueError` if a part is not
     usable.
-    SES puts its own Message-ID in place of this one: there, the outbox id travels as a tag.
+    SES puts its own Message-ID in place of this one: there, our reference travels as a tag.
     """
     ascii_domain = canonical_domain(domain)
     if ascii_domain is None or not re.fullmatch(r"[0-9a-f]{8,128}", key_digest) or outbox_id < 0:

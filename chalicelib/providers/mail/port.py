@@ -53,7 +53,7 @@ class Mail:
     """One message, ready to go. `message_id` is ours, with its angle brackets, and never changes
     between two attempts; `date` is aware. `headers` are added as they are."""
 
-    outbox_id: int
+    reference: str
     message_id: str
     date: datetime
     sender: Address

@@ -1,7 +1,7 @@
 """E-mail through Amazon SES (API v2, SendEmail with raw content).
 
 SES has no idempotency key: a call is made once, botocore's own retries are off, and any doubt about
-its outcome is `OutcomeUnknown`. The outbox id travels as a message tag, which comes back in the
+its outcome is `OutcomeUnknown`. Our reference travels as a message tag, which comes back in the
 events of the configuration set; SES replaces our Message-ID with its own.
 """
 
@@ -104,7 +104,7 @@ class SesProvider:
         request: dict[str, Any] = {
             "Destination": {"ToAddresses": list(people.to), "CcAddresses": list(people.cc)},
             "Content": {"Raw": {"Data": compose(mail)}},
-            "EmailTags": [{"Name": TAG, "Value": str(mail.outbox_id)}],
+            "EmailTags": [{"Name": TAG, "Value": mail.reference}],
         }
         if self._configuration_set:
             request["ConfigurationSetName"] = self._configuration_set

@@ -2,7 +2,7 @@
 
 Meta has neither an idempotency key nor a list of what it took: a call is made once, and the only
 proof for one whose answer was lost is a status webhook, in which `biz_opaque_callback_data` brings
-the outbox id back.
+our reference back.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class MetaProvider:
             "messaging_product": "whatsapp",
             "recipient_type": "individual",
             whom: recipient,
-            "biz_opaque_callback_data": str(message.outbox_id),
+            "biz_opaque_callback_data": message.reference,
         }
         content = message.content
         if isinstance(content, Text):

@@ -2,7 +2,7 @@
 
 `send` returns `Accepted`, or raises `ProviderError` (certainly not accepted; permanent or
 transient) or `OutcomeUnknown` (the call was made and its answer was lost). Nothing else may come
-out of it. Acceptance is not delivery: that is told by webhook, which carries the outbox id back.
+out of it. Acceptance is not delivery: that is told by webhook, which carries our reference back.
 
 A `ProviderError` carries either one of our own codes, below, or the provider's number (`131009`).
 Our own are the same for every provider:
@@ -47,7 +47,7 @@ PERSON_CODES = frozenset(
 """Codes that will be true of this person's next messages too. Always permanent."""
 
 REFERENCE = "message"
-"""The parameter that carries the outbox id in the address that Twilio calls back."""
+"""The parameter that carries our reference in the address that Twilio calls back."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,11 @@ class WhatsAppMessage:
     `recipient` is an E.164 number (`+33612345678`) or, for who hides the number, a Meta
     business-scoped user id (`FR.13491208655302741918`). `sender` replaces the provider's default
     one: an E.164 number or a messaging service (`MG…`) at Twilio, a phone number id at Meta.
-    `callback_url` is the public address for Twilio's status webhooks, without the outbox id; Meta
+    `callback_url` is the public address for Twilio's status webhooks, without our reference; Meta
     has one address per app.
     """
 
-    outbox_id: int
+    reference: str
     recipient: str = field(repr=False)
     content: Text | Template
     sender: str | None = field(default=None, repr=False)

@@ -1,6 +1,6 @@
 """WhatsApp through Twilio's Messages API (2010-04-01).
 
-Twilio has no idempotency key: a call is made once. The outbox id travels in the StatusCallback
+Twilio has no idempotency key: a call is made once. Our reference travels in the StatusCallback
 address, and what Twilio remembers of a recipient can be listed; so there are two proofs for a call
 whose answer was lost.
 """
@@ -150,7 +150,7 @@ class TwilioProvider:
             if variables := checked_variables(self.name, content):
                 form["ContentVariables"] = json.dumps(variables, ensure_ascii=False)
         if message.callback_url is not None:
-            form["StatusCallback"] = _callback(message.callback_url, message.outbox_id)
+            form["StatusCallback"] = _callback(message.callback_url, message.reference)
         return form
 
     def _sender(self, message: WhatsAppMessage) -> dict[str, str]:
@@ -215,10 +215,10 @@ def _cannot_tell() -> ProviderError:
     return ProviderError("twilio", message, permanent=False, code="connection")
 
 
-def _callback(url: str, outbox_id: int) -> str:
+def _callback(url: str, reference: str) -> str:
     if not _CALLBACK.fullmatch(url) or "#" in url:
         raise refusal("twilio", "configuration")
-    return f"{url}{'&' if '?' in url else '?'}{REFERENCE}={outbox_id}"
+    return f"{url}{'&' if '?' in url else '?'}{REFERENCE}={reference}"
 
 
 def _address(recipient: str) -> str:
