@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from chalicelib import logs
 from chalicelib.errors import OutcomeUnknown, ProviderError
-from chalicelib.outbox.claim import News
+from chalicelib.outbox import rates
+from chalicelib.outbox.channels import Provider
+from chalicelib.outbox.settle import News
 from chalicelib.outbox.submission import Submission
-from chalicelib.providers.mail.port import SENDER_WIDE_CODES, MailProvider
+from chalicelib.outbox.suppressions import EVERYBODY, Reason, Suppression
+from chalicelib.providers.mail.port import SENDER_WIDE_CODES, Mail
+from chalicelib.providers.whatsapp.port import TEMPLATE_WIDE_CODES
 
 FIRST_RETRY_S = 60.0
 LAST_RETRY_S = 6 * 3600.0
+# A template is repaired by a person, or by Meta in some hours.
+TEMPLATE_RETRY_S = 3600.0
+
+# What a refusal says of the person, for the messages to come. SMTP's are those of RFC 3463 and
+# RFC 7505: no such mailbox, moved, a domain that takes no mail.
+_PERSON: dict[str, tuple[Reason, bool]] = {  # code → reason, for every business
+    "opt_out": ("stop", False),
+    "invalid_recipient": ("unreachable", False),
+    "550 5.1.1": ("hard_bounce", True),
+    "550 5.1.6": ("hard_bounce", True),
+    "556 5.1.10": ("hard_bounce", True),
+}
 
 
-def answer(submission: Submission, provider: MailProvider) -> News:
+def answer(submission: Submission, provider: Provider) -> News:
     """Calls the provider, once."""
     message_id = submission.message.id
     try:
-        accepted = provider.send(submission.mail)
+        accepted = provider.send(submission.letter)
     except OutcomeUnknown as error:
         return News(
             message_id,
@@ -40,6 +57,7 @@ def answer(submission: Submission, provider: MailProvider) -> News:
                 "error": f"Erreur inattendue pendant l'envoi ({type(error).__name__}).",
             },
         )
+    some_refused = getattr(accepted, "refused_recipients", ())
     return News(
         message_id,
         "submitting",
@@ -47,9 +65,33 @@ def answer(submission: Submission, provider: MailProvider) -> News:
         {
             "provider": provider.name,
             "provider_id": accepted.provider_id,
-            "error_code": "some_refused" if accepted.refused_recipients else None,
+            "error_code": "some_refused" if some_refused else None,
             "attempts": 1,
         },
+    )
+
+
+def about_the_person(submission: Submission, news: News) -> Suppression | None:
+    """The entry of the suppression list that a refusal calls for, if it calls for one."""
+    found = _PERSON.get(str(news.fields.get("error_code")))
+    contact = submission.marks.fields.get("contact")
+    letter = submission.letter
+    if (
+        news.state != "refused"
+        or found is None
+        or not contact
+        or (isinstance(letter, Mail) and letter.cc)
+    ):
+        return None
+    reason, everybody = found
+    message = submission.message
+    return Suppression(
+        business_id=EVERYBODY if everybody else message.business_id,
+        channel="whatsapp" if message.channel == "whatsapp" else "email",
+        contact=contact,
+        reason=reason,
+        person=message.person,
+        source=f"message:{message.id}",
     )
 
 
@@ -59,6 +101,9 @@ def _refused(submission: Submission, error: ProviderError) -> News:
         # The fault is our account's or the server's: no message is blamed for it.
         wait = error.retry_after or FIRST_RETRY_S * random.uniform(1, 2)  # noqa: S311 - jitter
         return _again(submission, wait, told | {"attempts": 0})
+    if error.code in TEMPLATE_WIDE_CODES:
+        held = {"hold_reason": "template", "wait": f"{TEMPLATE_RETRY_S} seconds"}
+        return News(submission.message.id, "submitting", "held", told | held)
     attempts = submission.message.attempts + 1
     if error.permanent or attempts >= submission.kind.max_attempts:
         return News(submission.message.id, "submitting", "refused", told | {"attempts": 1})
@@ -67,12 +112,16 @@ def _refused(submission: Submission, error: ProviderError) -> News:
 
 def backoff(attempts: int, retry_after: float | None) -> float:
     """Seconds to wait after that many calls: exponential with jitter, never sooner than asked."""
-    wait: float = min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(attempts - 1, 16))
-    jitter = random.uniform(0.5, 1.5)  # noqa: S311 - not a secret
-    return max(retry_after or 0.0, wait * jitter)
-
-
-def _again(submission: Submission, wait: float, told: dict[str, object]) -> News:
-    return News(
-        submission.message.id, "submitting", "planned", told | {"wait": f"{wait:.3f} seconds"}
+    chance = random.random()  # noqa: S311 - not a secret
+    return rates.backoff(
+        attempts,
+        first=FIRST_RETRY_S,
+        longest=LAST_RETRY_S,
+        chance=chance,
+        retry_after=retry_after,
     )
+
+
+def _again(submission: Submission, wait: float, told: dict[str, Any]) -> News:
+    fields = told | {"wait": f"{wait:.3f} seconds"}
+    return News(submission.message.id, "submitting", "planned", fields)

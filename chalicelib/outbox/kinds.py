@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Claimed:
-    """A message that this process has claimed and may be about to send."""
+    """A message that this process has claimed and may be about to send. `claims`: how many
+    processes died over its letter. `error_code`: why it did not leave the last time."""
 
     id: int
     business_id: str
@@ -32,6 +33,8 @@ class Claimed:
     content: Mapping[str, Any]
     message_id: str | None
     attempts: int
+    claims: int = 0
+    error_code: str | None = None
     lines: Sequence[Mapping[str, str]] = ()
 
 

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +15,11 @@ from sqlalchemy import Connection
 from chalicelib import logs
 from chalicelib.db.sqlstate import database_error, sqlstate
 from chalicelib.errors import NotFound, SettingsError
-from chalicelib.outbox import submission
-from chalicelib.outbox.kinds import Claimed, Guard, Hold, Send, Verdict, load
+from chalicelib.outbox import permissions, submission, whatsapp_texts
+from chalicelib.outbox.kinds import Claimed, Guard, Hold, Kind, Send, Verdict, load
+from chalicelib.outbox.permissions import Facts
+from chalicelib.outbox.rendering import render
+from chalicelib.outbox.withheld import Withheld
 from chalicelib.providers.storage.port import Storage
 from chalicelib.settings import settings
 
@@ -28,47 +32,80 @@ READ_ONLY = "25006"
 
 @dataclass(frozen=True)
 class Letter:
-    """`ready`: whether the message could be composed; None: it was not looked at. `reason`: a hold
-    or the code of a condition; `why`: French, where the code is not enough."""
+    """`ready`: whether the message could leave; None: it was not looked at. `reason`: a hold or the
+    code of a condition; `why`: French, where the code is not enough."""
 
     ready: bool | None
     reason: str | None = None
     why: str | None = None
 
 
+@dataclass(frozen=True)
+class Composed:
+    """A message as it would leave: its text too, where it could be rendered."""
+
+    letter: Letter
+    subject: str | None = None
+    text: str | None = None
+
+
 def add_letters(connection: Connection, messages: Sequence[dict[str, Any]], now: datetime) -> None:
     """Puts `letter` (`ready`, `reason`, `why`) into the rows of a dry run, those of `MOST` messages
     at most. `connection` may be read-only; `now` (aware) is when they would leave."""
     claimed = [_claimed(row, number) for number, row in enumerate(messages[:MOST])]
-    for number, letter in letters(connection, claimed, now).items():
-        messages[number]["letter"] = asdict(letter)
+    for number, found in compose_all(connection, claimed, now).items():
+        messages[number]["letter"] = asdict(found.letter)
 
 
-def letters(
+def compose_all(
     connection: Connection, messages: Sequence[Claimed], now: datetime
-) -> dict[int, Letter]:
+) -> dict[int, Composed]:
     """What would become of each message, by its id: those that wait for their sending window are
     looked at as of its opening. Raises `DatabaseUnavailable`."""
-    found: dict[int, Letter] = {}
+    found: dict[int, Composed] = {}
     until = time.monotonic() + BUDGET_S
     by_guard: dict[Guard, list[Claimed]] = {}
     for message in messages:
         try:
             by_guard.setdefault(load(message.kind).guard, []).append(message)
         except NotFound as error:
-            found[message.id] = Letter(False, "unknown_kind", str(error))
-    storage = open_documents()
+            found[message.id] = Composed(Letter(False, "unknown_kind", str(error)))
+    wanted: list[submission.Wanted] = []
     for guard, asked in by_guard.items():
         verdicts = verdicts_of(connection, guard, asked, now)
         for message in asked:
             verdict = verdicts.get(message.id)
             if isinstance(verdict, Letter):
-                found[message.id] = verdict
+                found[message.id] = Composed(verdict)
             elif not isinstance(verdict, Send):
-                found[message.id] = Letter(False, verdict.reason if verdict else "no_verdict")
-            elif time.monotonic() < until:
-                found[message.id] = composed(message, verdict, now, storage)
+                reason = verdict.reason if verdict else "no_verdict"
+                found[message.id] = Composed(Letter(False, reason))
+            else:
+                try:
+                    whom = submission.whom(message, verdict)
+                    wanted.append((message, load(message.kind), verdict, whom))
+                except Withheld as held:
+                    found[message.id] = Composed(Letter(False, held.reason, str(held)))
+    provider = _whatsapp_provider()
+    known = permissions.facts(connection, provider, wanted)
+    storage = open_documents()
+    counted: Counter[tuple[str, str]] = Counter()
+    for one in wanted:
+        if time.monotonic() < until:
+            number = one[0].id
+            facts = _with_those_before(one, known.get(number, []), counted)
+            found[number] = _composed(one, facts, now, storage, provider)
+            if found[number].letter.ready:
+                counted[one[0].business_id, one[3].contacts[0]] += 1
     return found
+
+
+def _with_those_before(
+    wanted: submission.Wanted, known: Sequence[Facts], counted: Mapping[tuple[str, str], int]
+) -> list[Facts]:
+    """What would be known of the contacts once the messages before this one had left."""
+    business = wanted[0].business_id
+    return [replace(fact, day=fact.day + counted[business, fact.contact]) for fact in known]
 
 
 def verdicts_of(
@@ -86,24 +123,57 @@ def verdicts_of(
     return verdicts
 
 
-def composed(
-    message: Claimed, send: Send, now: datetime, storage: Storage | SettingsError | None
-) -> Letter:
-    """Composes the letter as delivery does, its documents included; nobody's address is judged."""
-    if isinstance(storage, SettingsError):
-        if send.attachments:
-            return Letter(False, "attachment", str(storage))
-        storage = None
+def _composed(
+    wanted: submission.Wanted,
+    known: Sequence[Facts],
+    now: datetime,
+    storage: Storage | SettingsError | None,
+    provider: str,
+) -> Composed:
+    """Composes the letter as delivery does, its documents included; the allow-list apart, since a
+    rehearsal is what go-live is decided on."""
+    message, kind, send, whom = wanted
+    denied = permissions.denied(kind, whom, known, now, send.subdivision)
+    letter = Letter(True) if denied is None else Letter(False, denied.reason)
+    unusable = storage if isinstance(storage, SettingsError) else None
+    if unusable is not None and send.attachments:
+        return Composed(Letter(False, "attachment", str(unusable)))
     try:
-        submission.compose(message, send, now, True, storage)
-    except submission.Withheld as held:
-        return Letter(False, held.reason, str(held))
+        _letter, stored = submission.compose(
+            wanted,
+            known,
+            clock=now,
+            live=True,
+            storage=None if isinstance(storage, SettingsError) else storage,
+            provider=provider,
+        )
+    except Withheld as held:
+        return Composed(Letter(False, held.reason, str(held)), *_text_alone(message, kind, send))
     except SettingsError as error:
-        return Letter(False, "settings", str(error))
+        return Composed(Letter(False, "settings", str(error)))
     except Exception as error:  # noqa: BLE001 - per-item isolation, as delivery has it
         logs.error("letter_failed", kind=message.kind, error=error)
-        return Letter(False, "template", "Le message n'a pas pu être composé.")
-    return Letter(True)
+        return Composed(Letter(False, "template", "Le message n'a pas pu être composé."))
+    return Composed(letter, stored["subject"], stored["body"])
+
+
+def _text_alone(message: Claimed, kind: Kind, send: Send) -> tuple[str | None, str | None]:
+    """What the text would be, although something else is missing."""
+    try:
+        if message.channel == "whatsapp":
+            return "", whatsapp_texts.render(kind.whatsapp or "", send.variant, send.content).text
+        rendered = render(kind.template, send.content)
+    except Exception:  # noqa: BLE001 - the message is not ready, and why has been told
+        return None, None
+    return rendered.subject, rendered.text
+
+
+def _whatsapp_provider() -> str:
+    try:
+        address = settings().whatsapp_url
+    except SettingsError:
+        return "meta"
+    return address.scheme if address else "meta"
 
 
 def open_documents() -> Storage | SettingsError | None:

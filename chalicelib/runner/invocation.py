@@ -27,7 +27,7 @@ from chalicelib.runner.work import rehearse, work
 from chalicelib.settings import Settings, settings
 
 if TYPE_CHECKING:
-    from chalicelib.outbox.deliver import Outbox
+    from chalicelib.outbox.channels import Outbox
 
 
 def scheduled(job: Job, event: Any) -> dict[str, Any]:
@@ -87,16 +87,38 @@ def engine_from(current: Settings, application: str, **limits: Any) -> Engine:
 
 
 def open_outbox(engine: Engine, current: Settings) -> Outbox:
-    """The outbox on this stage's mail server and document store."""
-    from chalicelib.outbox.deliver import Outbox
+    """The outbox on this stage's channels and document store."""
+    from chalicelib.outbox.channels import Channel, Outbox
+    from chalicelib.outbox.rates import Rate
     from chalicelib.providers.mail import open_mail
     from chalicelib.providers.storage import open_storage
+    from chalicelib.providers.whatsapp import open_whatsapp
 
+    channels: dict[str, Channel] = {}
+    for name, address, opened, rate, quota in (
+        ("email", current.mail_url, open_mail, current.mail_rate, current.mail_quota),
+        (
+            "whatsapp",
+            current.whatsapp_url,
+            open_whatsapp,
+            current.whatsapp_rate,
+            current.whatsapp_quota,
+        ),
+    ):
+        if address is not None:
+            channels[name] = Channel(
+                name,
+                provider="smtp" if address.scheme == "smtps" else address.scheme,
+                open=opened(address.url),
+                concurrency=current.sending_concurrency,
+                rate=Rate(rate, rate) if rate else None,
+                quota=quota,
+            )
     return Outbox(
         engine=engine,
-        open_mail=open_mail(current.mail_url.url if current.mail_url else ""),
+        channels=channels,
         storage=open_storage(current.storage_url.url) if current.storage_url else None,
-        concurrency=current.sending_concurrency,
+        reserve=current.quota_reserve / 100,
     )
 
 
@@ -107,10 +129,10 @@ def _delivery(job: Job, engine: Engine, current: Settings) -> Delivery:
     def send(run: Run, deadline: Deadline) -> Mapping[str, int]:
         from chalicelib.outbox.deliver import deliver
 
-        if current.mail_url is None:
-            logs.error("mail_not_configured", run_id=str(run.id))
-            return {}
         outbox = open_outbox(engine, current)
+        if not outbox.channels:
+            logs.error("no_channel_configured", run_id=str(run.id))
+            return {}
         if job.delivers == "all":
             return counted(deliver(outbox, deadline))
         budget = Deadline.after(current.wait_seconds, reserve=0)

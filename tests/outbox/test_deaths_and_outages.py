@@ -18,10 +18,11 @@ from sqlalchemy import Engine, event, make_url
 from chalicelib.db import engine as database_engine
 from chalicelib.db.engine import make_engine
 from chalicelib.errors import DatabaseUnavailable
-from chalicelib.outbox import claim
+from chalicelib.outbox import claim, lane
 from chalicelib.outbox import deliver as delivering
+from chalicelib.outbox.channels import Channel, Outbox
 from chalicelib.outbox.claim import QUARANTINE_CLAIMS
-from chalicelib.outbox.deliver import Outbox, deliver
+from chalicelib.outbox.deliver import deliver
 from chalicelib.providers.mail.port import Accepted, Mail
 from chalicelib.runner.deadline import Deadline
 from sandbox.proxy import Proxy
@@ -58,18 +59,31 @@ def column(deployment: Deployment, name: str) -> dict[str, Any]:
 # Letters that kill
 
 
-def test_a_letter_that_kills_while_it_is_written_leaves_no_answer_in_doubt(
+def test_a_letter_that_kills_while_it_is_written_leaves_in_doubt_only_calls_in_flight(
     planned: Deployment,
 ) -> None:
     environment = {name: os.environ[name] for name in SETTINGS}
     environment |= {"SENDING_CONCURRENCY": str(CONCURRENCY), "TEST_DEADLY": "render:F5"}
     planned.database.advance(timedelta(minutes=1))
     assert run(environment, "deliver_messages") == -signal.SIGKILL
-    sent, waiting = ["F1", "F2", "F3", "F4"], ["F5", "F6"]
-    assert column(planned, "state") == dict.fromkeys(sent, "accepted") | dict.fromkeys(
-        waiting, "claimed"
-    )
-    assert column(planned, "claims") == dict.fromkeys(sent, 0) | dict.fromkeys(waiting, 1)
+    found, claims = column(planned, "state"), column(planned, "claims")
+    assert {found["F1"], found["F2"]} == {"accepted"}
+    assert {found["F3"], found["F4"]} <= {"submitting", "accepted"}, "the window in flight"
+    assert {found["F5"], found["F6"]} == {"claimed"}
+    assert (claims["F1"], claims["F2"], claims["F5"], claims["F6"]) == (0, 0, 1, 1)
+
+
+def test_a_letter_that_has_killed_once_is_written_while_no_call_is_in_flight(
+    planned: Deployment,
+) -> None:
+    planned.execute("UPDATE ponctuel.messages SET claims = 1 WHERE subject = 'F5'")
+    environment = {name: os.environ[name] for name in SETTINGS}
+    environment |= {"SENDING_CONCURRENCY": str(CONCURRENCY), "TEST_DEADLY": "render:F5"}
+    planned.database.advance(timedelta(minutes=1))
+    assert run(environment, "deliver_messages") == -signal.SIGKILL
+    found = column(planned, "state")
+    assert {found[f"F{n}"] for n in range(1, 5)} == {"accepted"}
+    assert {found["F5"], found["F6"]} == {"claimed"}
 
 
 def test_only_messages_whose_letter_was_begun_are_blamed_for_a_death(planned: Deployment) -> None:
@@ -93,6 +107,11 @@ class Provider:
         return Accepted("1")
 
     def close(self) -> None: ...
+
+
+def outbox_on(engine: Engine) -> Outbox:
+    channel = Channel("email", "smtp", Provider, concurrency=CONCURRENCY)
+    return Outbox(engine, {"email": channel}, storage=None)
 
 
 @contextmanager
@@ -124,7 +143,7 @@ def on_statement(engine: Engine, action: Callable[[int], None]) -> None:
 def test_outages_that_the_process_sees_set_no_message_aside(
     planned: Deployment, monkeypatch: pytest.MonkeyPatch, statement: int
 ) -> None:
-    monkeypatch.setattr(delivering, "RETRIES", 0)
+    monkeypatch.setattr(lane, "RETRIES", 0)
     with behind(planned) as (proxy, engine):
 
         def go_away(number: int) -> None:
@@ -133,7 +152,7 @@ def test_outages_that_the_process_sees_set_no_message_aside(
                 proxy.cut()
 
         for _ in range(QUARANTINE_CLAIMS + 1):
-            outbox = Outbox(engine, Provider, storage=None, concurrency=CONCURRENCY)
+            outbox = outbox_on(engine)
             on_statement(engine, go_away)
             with pytest.raises(DatabaseUnavailable):
                 deliver(outbox, Deadline.after(300))
@@ -148,11 +167,11 @@ def test_outages_that_the_process_sees_set_no_message_aside(
 def test_an_outage_that_passes_costs_nothing(
     planned: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivering, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(lane, "FIRST_WAIT_S", 0.01)
     with behind(planned) as (proxy, engine):
         # Never twice in a row: a further try of a window is of seven statements.
         on_statement(engine, lambda number: proxy.cut() if number % 9 == 0 else None)
-        outbox = Outbox(engine, Provider, storage=None, concurrency=CONCURRENCY)
+        outbox = outbox_on(engine)
         assert deliver(outbox, Deadline.after(300)) == {"accepted": 6}
     assert set(column(planned, "state").values()) == {"accepted"}
 
@@ -168,9 +187,7 @@ def test_a_window_costs_at_most_ten_round_trips(
 
         def delivered() -> int:
             before = proxy.round_trips
-            deliver(
-                Outbox(engine, Provider, storage=None, concurrency=CONCURRENCY), Deadline.after(300)
-            )
+            deliver(outbox_on(engine), Deadline.after(300))
             return proxy.round_trips - before
 
         delivered()

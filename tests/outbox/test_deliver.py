@@ -24,7 +24,8 @@ from chalicelib.db.engine import transaction
 from chalicelib.errors import ProviderError
 from chalicelib.outbox import claim, kinds
 from chalicelib.outbox.answers import FIRST_RETRY_S, LAST_RETRY_S, backoff
-from chalicelib.outbox.deliver import Outbox, deliver
+from chalicelib.outbox.channels import Channel, Outbox
+from chalicelib.outbox.deliver import deliver
 from chalicelib.outbox.kinds import Cancel, Claimed, Kind, Send, Verdict
 from chalicelib.providers.mail.port import Accepted, Mail
 from chalicelib.runner import request
@@ -178,7 +179,11 @@ def deliver_through(deployment: Deployment, send: Callable[[Mail], Accepted]) ->
 
         def close(self) -> None: ...
 
-    outbox = Outbox(deployment.database.engine(), Provider, storage=None, concurrency=1)
+    outbox = Outbox(
+        deployment.database.engine(),
+        {"email": Channel("email", "smtp", Provider, concurrency=1)},
+        storage=None,
+    )
     deliver(outbox, Deadline.after(300))
 
 

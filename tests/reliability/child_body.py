@@ -18,7 +18,7 @@ import chalicelib.domain.billing.kinds
 import chalicelib.domain.operations.kinds
 import chalicelib.providers.mail.smtp  # noqa: F401 - imported once, by the fork server
 from chalicelib import jobs
-from chalicelib.outbox import deliver, rendering, submission
+from chalicelib.outbox import mail_letter, rendering, senders
 from chalicelib.outbox.rendering import Rendered
 from chalicelib.providers.mail.port import Accepted, Mail
 from chalicelib.providers.mail.smtp import SmtpProvider
@@ -60,7 +60,7 @@ def settle_in(environment: dict[str, str]) -> None:
 
 def _arm(wire: Tripwire) -> None:
     commit, send, content = PGDialect_pg8000.do_commit, SmtpProvider.send, SmtpSession.send_content
-    check, command = deliver._Senders._one, SmtpSession.command
+    check, command = senders.Senders._one, SmtpSession.command
 
     def do_commit(self: Any, connection: Any) -> None:
         place = _place()
@@ -89,7 +89,7 @@ def _arm(wire: Tripwire) -> None:
 
     for owner, name, armed in (
         (PGDialect_pg8000, "do_commit", do_commit),
-        (deliver._Senders, "_one", check_and_send),
+        (senders.Senders, "_one", check_and_send),
         (SmtpProvider, "send", send_mail),
         (SmtpSession, "command", send_command),
         (SmtpSession, "send_content", send_content),
@@ -126,6 +126,6 @@ def _arm_deadly(where: str, deadly: str) -> None:
         return send(self, mail)
 
     if where == "render":
-        setattr(submission, "render", deadly_render)  # noqa: B010 - where it was imported
+        setattr(mail_letter, "render", deadly_render)  # noqa: B010 - where it was imported
     elif where == "send":
         SmtpProvider.send = deadly_send  # type: ignore[method-assign]  # the fault of the test
