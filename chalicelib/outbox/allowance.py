@@ -32,16 +32,15 @@ PERSON_PER_DAY = 4
 PERSON_PER_WEEK = 12
 
 _OPEN = text("""
-WITH counted AS (
-  INSERT INTO ponctuel.deployment (one, claims) VALUES (true, 1)
-      ON CONFLICT (one) DO UPDATE SET claims = deployment.claims + 1 RETURNING id, claims
-), states AS (
+WITH counted AS (SELECT id, claims FROM ponctuel.deployment FOR UPDATE), states AS (
   SELECT * FROM ponctuel.channel_states WHERE channel = :channel FOR UPDATE
 )
 SELECT counted.id, counted.claims, ponctuel.clock() AS clock, s.business_id, s.tokens, s.tokens_at,
        s.failures, s.opened_at, s.openings, s.trial_at
   FROM counted LEFT JOIN states s ON true
 """)
+
+_COUNT = text("UPDATE ponctuel.deployment SET claims = claims + 1 RETURNING claims")
 
 _SAVE = text("""
 INSERT INTO ponctuel.channel_states (channel, business_id, tokens, tokens_at, failures, opened_at,
@@ -179,9 +178,11 @@ def ask(connection: Connection, channel: Channel, wanted: int) -> Allowance:
     return found
 
 
-def took(allowance: Allowance, count: int) -> None:
-    """`count` messages were claimed: what was granted beyond goes back into the bucket, and a trial
-    that has its message is under way."""
+def took(connection: Connection, allowance: Allowance, count: int) -> None:
+    """`count` messages were claimed, which is counted: what was granted beyond goes back into the
+    bucket, and a trial that has its message is under way."""
+    if count:
+        allowance.claims = connection.execute(_COUNT).scalar_one()
     rate, bucket = allowance.channel.rate, allowance.bucket
     if rate is not None and bucket is not None:
         allowance.bucket = rates.give_back(bucket, rate, allowance.granted - count)

@@ -69,7 +69,9 @@ class Lane:
         """Claims once, sends that, and gives back what it did not come to. False when there is no
         point in claiming more on this channel now."""
         self._claim_id, self._begun = uuid4(), set()
-        claimed, beyond = _until_written(lambda _again: self._claim(lifetime, run_id))
+        claimed, beyond = _until_written(
+            lambda again: ([], 0) if again and over() else self._claim(lifetime, run_id)
+        )
         if not claimed:
             wait = self._allowance.wait
             time.sleep(min(wait, LONGEST_PACE_S))
@@ -100,7 +102,7 @@ class Lane:
                     run_id=run_id,
                     shut=allowance.shut,
                 )
-                allowances.took(allowance, len(claimed))
+                allowances.took(connection, allowance, len(claimed))
             beyond = allowances.excess(
                 connection, allowance, self._claim_id, _with_kinds(claimed), self._outbox.reserve
             )
@@ -227,11 +229,6 @@ class Lane:
         prepared: Prepared,
         begun: Sequence[Claimed],
     ) -> set[int]:
-        people = [
-            entry
-            for one, news in zip(submissions, answers, strict=True)
-            if (entry := about_the_person(one, news)) is not None
-        ]
         self._begun.update(message.id for message in begun)
         outcomes = [*prepared.news, *(one.marks for one in prepared.ready)]
 
@@ -239,21 +236,32 @@ class Lane:
             # A second try is about what nothing else could tell: to count the letters as begun
             # twice would blame them.
             news = [*answers, *outcomes, *([] if again else map(settle.begins, begun))]
-            if not news and not self._allowance.changed:
+            if not news:
                 return set()
             with transaction(self._engine) as connection:
                 if again:
                     ids = [one.message.id for one in prepared.ready]
                     settle.reclaim(connection, self._claim_id, ids)
                 written = settle.settle(connection, self._claim_id, news)
-                suppressions.suppress(connection, people)
-                allowances.save(connection, self._allowance)
+                ours = [
+                    (one, told)
+                    for one, told in zip(submissions, answers, strict=True)
+                    if told.id in written
+                ]
+                suppressions.suppress(connection, _people(ours))
+                if ours:  # a process that was given up for dead has nothing to say
+                    allowances.save(connection, self._allowance)
             told = (*answers, *prepared.news)
             self._outbox.counts.update(one.state for one in told if one.id in written)
             _log(answers, written, again=again)
             return written
 
         return _until_written(commit)
+
+
+def _people(answered: Sequence[tuple[Submission, News]]) -> list[suppressions.Suppression]:
+    found = (about_the_person(one, news) for one, news in answered)
+    return [entry for entry in found if entry is not None]
 
 
 def _with_kinds(claimed: Sequence[Claimed]) -> list[tuple[Claimed, Kind]]:

@@ -70,11 +70,11 @@ def compose_all(
             by_guard.setdefault(load(message.kind).guard, []).append(message)
         except NotFound as error:
             found[message.id] = Composed(Letter(False, "unknown_kind", str(error)))
-    wanted: list[submission.Wanted] = []
+    wanted: list[tuple[submission.Wanted, datetime]] = []
     for guard, asked in by_guard.items():
         verdicts = verdicts_of(connection, guard, asked, now)
         for message in asked:
-            verdict = verdicts.get(message.id)
+            verdict, at = verdicts.get(message.id, (None, now))
             if isinstance(verdict, Letter):
                 found[message.id] = Composed(verdict)
             elif not isinstance(verdict, Send):
@@ -83,18 +83,18 @@ def compose_all(
             else:
                 try:
                     whom = submission.whom(message, verdict)
-                    wanted.append((message, load(message.kind), verdict, whom))
+                    wanted.append(((message, load(message.kind), verdict, whom), at))
                 except Withheld as held:
                     found[message.id] = Composed(Letter(False, held.reason, str(held)))
     provider = _whatsapp_provider()
-    known = permissions.facts(connection, provider, wanted)
+    known = permissions.facts(connection, provider, [one for one, _at in wanted])
     storage = open_documents()
     counted: Counter[tuple[str, str]] = Counter()
-    for one in wanted:
+    for one, at in wanted:
         if time.monotonic() < until:
             number = one[0].id
             facts = _with_those_before(one, known.get(number, []), counted)
-            found[number] = _composed(one, facts, now, storage, provider)
+            found[number] = _composed(one, facts, at, storage, provider)
             if found[number].letter.ready:
                 counted[one[0].business_id, one[3].contacts[0]] += 1
     return found
@@ -110,9 +110,11 @@ def _with_those_before(
 
 def verdicts_of(
     connection: Connection, guard: Guard, asked: Sequence[Claimed], now: datetime
-) -> Mapping[int, Verdict | Letter]:
-    """The guard's verdicts, as of the opening of the window for what has to wait for it."""
+) -> Mapping[int, tuple[Verdict | Letter, datetime]]:
+    """The guard's verdicts with their instants: for what has to wait for its window, as of its
+    opening."""
     verdicts = dict(_ask(connection, guard, asked, now))
+    instants = dict.fromkeys(verdicts, now)
     later: dict[datetime, list[Claimed]] = {}
     for message in asked:
         verdict = verdicts.get(message.id)
@@ -120,7 +122,8 @@ def verdicts_of(
             later.setdefault(verdict.until, []).append(message)
     for opening, waiting in later.items():
         verdicts.update(_ask(connection, guard, waiting, opening))
-    return verdicts
+        instants.update((message.id, opening) for message in waiting)
+    return {number: (verdict, instants[number]) for number, verdict in verdicts.items()}
 
 
 def _composed(

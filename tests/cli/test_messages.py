@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from chalicelib.outbox import claim
-from chalicelib.outbox.claim import News
+from chalicelib.outbox import settle
 from chalicelib.outbox.go_live import all_kinds
+from chalicelib.outbox.settle import News
 from tests.cli.command_line import CommandLine
 from tests.harness import KINDS, Deployment
 
@@ -196,7 +196,7 @@ def test_what_is_cancelled_while_a_delivery_has_claimed_it_does_not_leave(
     )
     assert ponctuel("cancel", "1", *REASON).code == 0
     with in_review.database.begin() as connection:
-        assert claim.settle(connection, claim_id, [News(1, "claimed", "submitting")]) == set()
+        assert settle.settle(connection, claim_id, [News(1, "claimed", "submitting")]) == set()
     assert holds(in_review) == [("cancelled", None)]
 
 
