@@ -50,13 +50,21 @@ class Server:
             connection.exec_driver_sql(f"CREATE DATABASE bench_{sample.name}")
         admin.dispose()
 
+    def pid(self) -> int:
+        """Of the server's first process, the parent of all others."""
+        data = Path(self._shown("data_directory"))
+        return int((data / "postmaster.pid").read_text().splitlines()[0])
+
     def version(self) -> str:
         """PostgreSQL's own, such as 18.4."""
+        return self._shown("server_version").partition(" ")[0]
+
+    def _shown(self, name: str) -> str:
         server = create_engine(self.url)
         with server.connect() as connection:
-            found: str = connection.exec_driver_sql("SHOW server_version").scalar_one()
+            found: str = connection.exec_driver_sql(f"SHOW {name}").scalar_one()
         server.dispose()
-        return found.partition(" ")[0]
+        return found
 
     def close(self) -> None:
         for engine in self._engines.values():
