@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import re
-import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -148,6 +147,7 @@ def _environment(*, html: bool) -> Environment:
         extensions=[FrenchTypography],
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     for function in (
         formats.montant, formats.taux, formats.nombre, formats.en_lettres, formats.jours,
@@ -191,11 +191,13 @@ def _joined(text: str) -> str:
 def _wrapped(text: str, indent: str = "", hanging: str = "") -> str:
     """A paragraph of the text part, broken at plain spaces only; `hanging` is added to `indent`
     from the second line on."""
-    return textwrap.fill(
-        re.sub("[ \n]+", " ", text).strip(" "),
-        TEXT_WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent + hanging,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    words = re.split("[ \n]+", text.strip(" \n"))
+    lines = []
+    line = indent + words[0]
+    for word in words[1:]:
+        if len(line) + 1 + len(word) <= TEXT_WIDTH:
+            line += " " + word
+        else:
+            lines.append(line)
+            line = indent + hanging + word
+    return "\n".join([*lines, line]) if words[0] else ""
