@@ -11,12 +11,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 
 from bench.database import Server
 from bench.ledgers import ready
 from bench.measure import Measure, seconds
-from bench.processes import Running, Took, client, processor_seconds, running
+from bench.processes import Took, client, processor_seconds, running
 from bench.sample import Sample
 from chalicelib.settings import Settings
 from sandbox.smtp_journal import deliveries
@@ -67,7 +67,9 @@ def drain(server: Server, sample: Sample, folder: Path) -> Took:
     check(sample, folder)
     with engine.begin() as connection:
         states = connection.execute(
-            text("SELECT state, count(*) FROM ponctuel.messages WHERE run_id IS NOT NULL GROUP BY 1")
+            text(
+                "SELECT state, count(*) FROM ponctuel.messages WHERE run_id IS NOT NULL GROUP BY 1"
+            )
         ).all()
     assert [tuple(row) for row in states] == [("accepted", sample.due)], states
     return took
