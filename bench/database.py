@@ -28,7 +28,7 @@ class Server:
     def engine(self, sample: Sample) -> Engine:
         """An engine on the sample's database, as production has it but for its patience."""
         if sample not in self._engines:
-            self._create(sample)
+            self.create(f"bench_{sample.name}")
             engine = make_engine(
                 self.address(sample),
                 application="bench",
@@ -44,10 +44,12 @@ class Server:
     def address(self, sample: Sample) -> URL:
         return self.url.set(database=f"bench_{sample.name}")
 
-    def _create(self, sample: Sample) -> None:
+    def create(self, name: str) -> None:
+        """An empty database."""
         admin = create_engine(self.url, isolation_level="AUTOCOMMIT")
         with admin.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE bench_{sample.name}")
+            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
         admin.dispose()
 
     def pid(self) -> int:

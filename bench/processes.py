@@ -26,9 +26,11 @@ class Took:
     sandbox: float = 0.0
     database: float = 0.0
 
-    @property
-    def processor(self) -> float:
-        return self.client + self.sandbox + self.database
+    def __str__(self) -> str:
+        return (
+            f"{self.wall:.2f} s (processor: {self.client:.2f} client, {self.sandbox:.2f} sandbox, "
+            f"{self.database:.2f} database)"
+        )
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,17 @@ def running(
 def client(
     module: str, *arguments: str, environment: Mapping[str, str] | None = None
 ) -> tuple[float, float]:
-    """Runs `python -m module` to its end; wall clock and processor seconds of its own `report`."""
+    """Runs `python -m module` to its end; wall clock and processor seconds by its stopwatch."""
+    said = run(module, *arguments, environment=environment)
+    reports = [line.split() for line in said.splitlines() if line.startswith(REPORT)]
+    if len(reports) != 1:
+        raise RuntimeError(f"{module}: {said[-2000:]}")
+    _, wall, processor = reports[0]
+    return float(wall), float(processor)
+
+
+def run(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+    """What `python -m module` printed. Raises `RuntimeError` when it fails."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         env=os.environ | dict(environment or {}),
@@ -72,11 +84,9 @@ def client(
         text=True,
         check=False,
     )
-    reports = [line.split() for line in done.stdout.splitlines() if line.startswith(REPORT)]
-    if done.returncode != 0 or len(reports) != 1:
+    if done.returncode != 0:
         raise RuntimeError(f"{module}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-    _, wall, processor = reports[0]
-    return float(wall), float(processor)
+    return done.stdout
 
 
 class Stopwatch:
