@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache, wraps
@@ -121,6 +121,10 @@ def _environment(*, html: bool) -> Environment:
             known = isinstance(obj, Section)
             return self.getattr(obj, argument) if known else super().getitem(obj, argument)
 
+        # A letter makes nine contexts, each of which copies the globals: there are none.
+        def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
+            return super().make_globals(d) if d else self.globals
+
     class FrenchTypography(Extension):
         def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
             for token in stream:
@@ -156,6 +160,7 @@ def _environment(*, html: bool) -> Environment:
         _wrapped, _joined, strong,
     ):  # fmt: skip
         environment.filters[function.__name__.lstrip("_")] = strict(function)
+    environment.globals.clear()
     environment.tests["web_address"] = lambda value: bool(re.match("https?://", str(value)))
     return environment
 
