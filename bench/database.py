@@ -28,7 +28,7 @@ class Server:
     def engine(self, sample: Sample) -> Engine:
         """An engine on the sample's database, as production has it but for its patience."""
         if sample not in self._engines:
-            self._create(sample)
+            self.create(f"bench_{sample.name}")
             engine = make_engine(
                 self.address(sample),
                 application="bench",
@@ -44,19 +44,29 @@ class Server:
     def address(self, sample: Sample) -> URL:
         return self.url.set(database=f"bench_{sample.name}")
 
-    def _create(self, sample: Sample) -> None:
+    def create(self, name: str) -> None:
+        """An empty database."""
         admin = create_engine(self.url, isolation_level="AUTOCOMMIT")
         with admin.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE bench_{sample.name}")
+            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
         admin.dispose()
+
+    def pid(self) -> int:
+        """Of the server's first process, the parent of all others."""
+        data = Path(self._shown("data_directory"))
+        return int((data / "postmaster.pid").read_text().splitlines()[0])
 
     def version(self) -> str:
         """PostgreSQL's own, such as 18.4."""
+        return self._shown("server_version").partition(" ")[0]
+
+    def _shown(self, name: str) -> str:
         server = create_engine(self.url)
         with server.connect() as connection:
-            found: str = connection.exec_driver_sql("SHOW server_version").scalar_one()
+            found: str = connection.exec_driver_sql(f"SHOW {name}").scalar_one()
         server.dispose()
-        return found.partition(" ")[0]
+        return found
 
     def close(self) -> None:
         for engine in self._engines.values():

@@ -38,7 +38,11 @@ class Sample:
 
 
 _BUSINESSES = """
-INSERT INTO ponctuel.businesses (id, name) SELECT 'B' || b, 'b' FROM generate_series(1, :n) b
+INSERT INTO ponctuel.businesses (id, name, sender_email, reply_to, phone, address, siret, iban)
+SELECT 'B' || b, 'Menuiserie Lefèvre & Fils ' || b, 'relances@menuiserie-' || b || '.example',
+       'compta@menuiserie-' || b || '.example', '+33139010203',
+       '12 rue des Ateliers, 78000 Versailles', '73282932000074', 'FR7630006000011234567890189'
+  FROM generate_series(1, :n) b
 """
 _LIVE = """
 INSERT INTO ponctuel.go_lives (business_id, kind, at, by)
@@ -55,7 +59,7 @@ SELECT id, 'invoice', l, 'due', l * 10, 'rappel' FROM ponctuel.businesses, gener
 """
 _CUSTOMERS = """
 INSERT INTO ponctuel.customers (business_id, id, name, emails)
-SELECT 'B' || 1 + mod(c, :n), 'C' || c, 'n', 'c' || c || '@client.example'
+SELECT 'B' || 1 + mod(c, :n), 'C' || c, 'Hôtel de la Gare n° ' || c, 'c' || c || '@client.example'
   FROM generate_series(0, :customers - 1) c
 """
 _INVOICES = """
@@ -64,7 +68,7 @@ INSERT INTO ponctuel.invoices (business_id, id, number, customer_id, status, iss
 SELECT 'B' || 1 + mod(mod(g, :customers), :n), 'F' || g, 'F' || g, 'C' || mod(g, :customers),
        CASE WHEN g < :unpaid THEN 'sent' ELSE 'paid' END, current_date - 90,
        current_date - CASE WHEN g < :due OR CAST(:history AS boolean) THEN 30 ELSE 5 END,
-       100, CASE WHEN g < :unpaid THEN 100 ELSE 0 END
+       1234.56, CASE WHEN g < :unpaid THEN 1234.56 ELSE 0 END
   FROM generate_series(0, :invoices - 1) g
 """
 _HISTORY = """
@@ -74,7 +78,7 @@ INSERT INTO ponctuel.messages (business_id, kind, subject, cycle, step, channel,
 SELECT i.business_id, 'billing.invoice_followup', i.id, '0', '1', 'email', i.customer_id,
        lower(i.customer_id) || '@client.example',
        jsonb_build_object('document', 'invoice', 'number', i.number, 'level', 1, 'tone', 'rappel',
-                          'remaining', '100.00', 'currency', 'EUR'),
+                          'remaining', '1234.56', 'currency', 'EUR'),
        'accepted', x.at, x.at, x.at + interval '7 days', 1, x.at, x.at, 'smtp'
   FROM ponctuel.invoices i, LATERAL (
     SELECT now() - make_interval(days => CASE WHEN i.status = 'paid' THEN 60

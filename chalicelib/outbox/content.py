@@ -53,6 +53,8 @@ def clean(text: str) -> str:
     A line break after a word becomes a comma, so that an address stays readable. No-break spaces
     are kept; the other spaces are one each.
     """
+    if text.isprintable():  # as nearly all are: nothing to take out, and no space but the plain one
+        return re.sub(" {2,}", " ", text.strip(" "))
     visible = "".join(_printable(character) for character in text).strip()
     lines = re.sub(r"(?<=[\w)]) *\n[ \n]*", ", ", visible)
     return re.sub("[ \n]+", " ", lines)

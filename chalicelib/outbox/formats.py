@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -30,35 +31,27 @@ def montant(amount: str | int | Decimal, currency: str) -> str:
     `amount` is in units of `currency` (ISO 4217), shown with as many decimals as CLDR gives that
     currency (JPY none, TND three); further decimals are rounded half up, as accounts are.
     """
-    from babel.numbers import format_currency, get_currency_precision, is_currency
-
     code = currency.upper()
-    if code in _NOT_MONEY or not is_currency(code, LOCALE):
+    precision = _precision(code)
+    if precision is None:
         raise ValueError("devise inconnue")
     try:
-        exact = decimal(amount).quantize(
-            Decimal(1).scaleb(-get_currency_precision(code)), rounding=ROUND_HALF_UP
-        )
+        exact = decimal(amount).quantize(Decimal(1).scaleb(-precision), rounding=ROUND_HALF_UP)
     except InvalidOperation as error:
         raise ValueError("montant démesuré") from error
-    return _with_minus(exact, format_currency(abs(exact), code, locale=LOCALE))
+    return _with_minus(exact, _in_currency(abs(exact), code))
 
 
 def taux(percent: str | int | Decimal) -> str:
     """`taux("14.76")` is « 14,76 % »: a figure in percent, shown with four decimals at most."""
-    from babel.numbers import format_decimal
-
     value = decimal(percent)
-    figure = format_decimal(abs(value), format="#,##0.####", locale=LOCALE)
-    return _with_minus(value, f"{figure}{NO_BREAK}%")
+    return _with_minus(value, f"{_figure(abs(value), '#,##0.####')}{NO_BREAK}%")
 
 
 def nombre(value: str | int | Decimal) -> str:
     """`nombre(12345)` is « 12 345 »: a count, or a number without trailing zeros."""
-    from babel.numbers import format_decimal
-
     number = decimal(value)
-    return _with_minus(number, format_decimal(abs(number), locale=LOCALE))
+    return _with_minus(number, _figure(abs(number)))
 
 
 def en_lettres(count: int) -> str:
@@ -145,13 +138,43 @@ def _with_minus(value: Decimal, shown: str) -> str:
     return f"{MINUS}{shown}" if value < 0 and not rounded_to_zero else shown
 
 
+# A letter shows the same few amounts, counts and dates in its subject, its text and its HTML.
+
+
+@lru_cache(maxsize=64)
+def _precision(code: str) -> int | None:
+    """The decimals of a currency, None for what is no currency."""
+    from babel.numbers import get_currency_precision, is_currency
+
+    known = code not in _NOT_MONEY and is_currency(code, LOCALE)
+    return get_currency_precision(code) if known else None
+
+
+@lru_cache(maxsize=512)
+def _in_currency(amount: Decimal, code: str) -> str:
+    from babel.numbers import format_currency
+
+    return format_currency(amount, code, locale=LOCALE)
+
+
+@lru_cache(maxsize=512)
+def _figure(number: Decimal, pattern: str | None = None) -> str:
+    from babel.numbers import format_decimal
+
+    return format_decimal(number, format=pattern, locale=LOCALE)
+
+
 def _spelled(day: str | date, pattern: str) -> str:
+    return _in_words(_day(day), pattern)
+
+
+@lru_cache(maxsize=512)
+def _in_words(day: date, pattern: str) -> str:
     from babel.dates import format_date
 
-    value = _day(day)
     # CLDR has no ordinal for the day of the month; in French only the first one takes it.
-    day_of_month = "d'er'" if value.day == 1 else "d"
-    return format_date(value, pattern.format(day=day_of_month), locale=LOCALE)
+    day_of_month = "d'er'" if day.day == 1 else "d"
+    return format_date(day, pattern.format(day=day_of_month), locale=LOCALE)
 
 
 def _day(day: str | date) -> date:

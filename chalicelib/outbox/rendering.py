@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache, wraps
@@ -122,6 +121,10 @@ def _environment(*, html: bool) -> Environment:
             known = isinstance(obj, Section)
             return self.getattr(obj, argument) if known else super().getitem(obj, argument)
 
+        # A letter makes nine contexts, each of which copies the globals: there are none.
+        def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
+            return super().make_globals(d) if d else self.globals
+
     class FrenchTypography(Extension):
         def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
             for token in stream:
@@ -148,6 +151,7 @@ def _environment(*, html: bool) -> Environment:
         extensions=[FrenchTypography],
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     for function in (
         formats.montant, formats.taux, formats.nombre, formats.en_lettres, formats.jours,
@@ -156,6 +160,7 @@ def _environment(*, html: bool) -> Environment:
         _wrapped, _joined, strong,
     ):  # fmt: skip
         environment.filters[function.__name__.lstrip("_")] = strict(function)
+    environment.globals.clear()
     environment.tests["web_address"] = lambda value: bool(re.match("https?://", str(value)))
     return environment
 
@@ -191,11 +196,13 @@ def _joined(text: str) -> str:
 def _wrapped(text: str, indent: str = "", hanging: str = "") -> str:
     """A paragraph of the text part, broken at plain spaces only; `hanging` is added to `indent`
     from the second line on."""
-    return textwrap.fill(
-        re.sub("[ \n]+", " ", text).strip(" "),
-        TEXT_WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent + hanging,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    words = re.split("[ \n]+", text.strip(" \n"))
+    lines = []
+    line = indent + words[0]
+    for word in words[1:]:
+        if len(line) + 1 + len(word) <= TEXT_WIDTH:
+            line += " " + word
+        else:
+            lines.append(line)
+            line = indent + hanging + word
+    return "\n".join([*lines, line]) if words[0] else ""

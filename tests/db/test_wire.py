@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
+from chalicelib.db import wire
 from chalicelib.db.engine import PING_AFTER_S, make_engine, transaction
 from chalicelib.db.wire import Connection
 from sandbox.proxy import Proxy
@@ -74,6 +75,17 @@ def test_a_transaction_costs_one_round_trip_per_statement_and_one_to_commit(
             connection.execute(text("SELECT t FROM wire WHERE n = :n"), {"n": 1}).one()
 
     assert trips(proxy, two_statements) == 3
+
+
+def test_a_statement_is_read_for_its_parameters_once(engine: Engine) -> None:
+    statement = text("SELECT CAST(:n AS integer) + 1, 'it''s', CAST(:n AS text)")
+    wire._numbered.cache_clear()
+    for number in (1, 2, 3):
+        with transaction(engine) as connection:
+            row = connection.execute(statement, {"n": number}).one()
+        assert tuple(row) == (number + 1, "it's", str(number))
+    assert wire._numbered.cache_info().misses == 1
+    assert wire._numbered.cache_info().hits == 2
 
 
 def test_a_transaction_in_which_nothing_is_done_costs_nothing(engine: Engine, proxy: Proxy) -> None:

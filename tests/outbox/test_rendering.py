@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+import textwrap
 import unicodedata
 from html.parser import HTMLParser
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from chalicelib import errors
 from chalicelib.outbox.content import MAX_STRING, clean, shorten
-from chalicelib.outbox.rendering import MAX_SUBJECT, render, sample
+from chalicelib.outbox.rendering import MAX_SUBJECT, TEXT_WIDTH, _wrapped, render, sample
 
 patient = settings(deadline=None, max_examples=40)
 CONTROLS = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -46,6 +47,33 @@ class Outline(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+@patient
+@given(
+    st.lists(st.text(st.sampled_from("abé\u00a0-."), max_size=90).filter(lambda w: w == w.strip())),
+    st.sampled_from([" ", "\n", " \n "]),
+    st.sampled_from(["", "  "]),
+    st.sampled_from(["", "  "]),
+)
+def test_a_paragraph_is_broken_as_the_standard_library_does(
+    words: list[str], space: str, indent: str, hanging: str
+) -> None:
+    assert _wrapped(space.join(words), indent, hanging) == textwrap.fill(
+        " ".join(filter(None, words)),
+        TEXT_WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+@patient
+@given(st.text(st.characters(exclude_categories=("C", "Z"))), st.sampled_from(["\n", "\u200b"]))
+def test_text_is_cleaned_alike_whether_or_not_something_has_to_go(text: str, other: str) -> None:
+    spaced = f"  {text}   b "
+    assert clean(spaced) == clean(spaced + other)
 
 
 @patient

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.errors import OutcomeUnknown, ProviderError, SettingsError
+from chalicelib.providers.mail import smtp as smtp_module
 from chalicelib.providers.mail.port import SENDER_WIDE_CODES, Accepted, Address, Attachment, Mail
 from chalicelib.providers.mail.smtp import SmtpProvider, SmtpSettings
 from sandbox.proxy import Failure, Proxy
@@ -164,14 +165,19 @@ def test_an_answer_that_is_slow_but_comes_is_an_answer(
     assert isinstance(outcome(sender, mail()), Accepted)
 
 
-@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("connection", ["new", "just used", "idle"])
 @pytest.mark.parametrize("failure", ["cut", "cut_answer", "half_open"])
 def test_wherever_the_connection_breaks_the_outcome_is_told_as_it_is(
-    server: SmtpSandbox, failure: Failure, kept: bool
+    server: SmtpSandbox, failure: Failure, connection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bursts on a fresh connection: EHLO, MAIL, RCPT, DATA, content; on a kept one, RSET first."""
+    """Bursts on a fresh connection: EHLO, MAIL, RCPT, DATA, content; on one that has been idle,
+    RSET first; on one that has just taken a message, MAIL at once."""
+    kept = connection != "new"
+    if connection == "idle":
+        monkeypatch.setattr(smtp_module, "_PROBE_AFTER", 0)
+    last = 4 if connection == "just used" else 5
     with Proxy((server.host, server.port)) as proxy:
-        for burst in range(1, 6):
+        for burst in range(1, last + 1):
             patience = 0.4 if failure == "half_open" else 2
             sender = provider(proxy.port, command_timeout=patience, answer_timeout=patience)
             if kept:
@@ -180,7 +186,7 @@ def test_wherever_the_connection_breaks_the_outcome_is_told_as_it_is(
             proxy.fail_at(burst, failure)
             result = outcome(sender, mail())
             arrived = len(server.accepted()) - before
-            if burst == 5:
+            if burst == last:
                 assert isinstance(result, OutcomeUnknown)
                 assert arrived == (failure == "cut_answer")
             elif kept:

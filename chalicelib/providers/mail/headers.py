@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import quote
 
 CRLF = b"\r\n"
@@ -101,13 +102,18 @@ def _encoded_words(text: str) -> list[str]:
     words: list[str] = []
     current = ""
     for character in text:
-        piece = "".join(
-            "_" if byte == 0x20 else chr(byte) if byte in _SAFE_IN_WORD else f"={byte:02X}"
-            for byte in character.encode("utf-8")
-        )
+        piece = _encoded(character)
         if len(current) + len(piece) > _MAX_ENCODED_WORD - len("=?utf-8?q??="):
             words.append(current)
             current = ""
         current += piece
     words.append(current)
     return [f"=?utf-8?q?{word}?=" for word in words]
+
+
+@lru_cache(maxsize=1024)
+def _encoded(character: str) -> str:
+    return "".join(
+        "_" if byte == 0x20 else chr(byte) if byte in _SAFE_IN_WORD else f"={byte:02X}"
+        for byte in character.encode("utf-8")
+    )

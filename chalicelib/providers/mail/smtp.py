@@ -7,8 +7,10 @@ and its absence is `OutcomeUnknown`.
 
 from __future__ import annotations
 
+import math
 import re
 import ssl
+import time
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,6 +23,7 @@ from chalicelib.providers.mail.smtp_session import Deadline, Reply, SmtpSession
 _HOST = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}|[0-9A-Fa-f:.]+")
 _PARTING_TIMEOUT = 0.2  # seconds to read what a server said before it stopped taking the content
 _PROBE_TIMEOUT = 5  # seconds for a kept connection to show that it lives, before opening another
+_PROBE_AFTER = 5  # seconds since it took a message; before, nothing is asked: nothing is to reset
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _QUEUE_ID = re.compile(  # Postfix, Exim, Exchange, SES
     r"queued as ([\w.-]+)|\bid=([\w.-]+)|InternalId=(\d+)|\bOk:? ([0-9a-f]{8,}-[0-9a-f-]+)$", re.I
@@ -70,6 +73,7 @@ class SmtpProvider:
     def __init__(self, settings: SmtpSettings) -> None:
         self._settings = settings
         self._session: SmtpSession | None = None
+        self._accepted_at = -math.inf  # monotonic; the session's last transaction ended well then
         self.call_timeout = settings.call_timeout + _PARTING_TIMEOUT
 
     def send(self, mail: Mail) -> Accepted:
@@ -106,6 +110,7 @@ class SmtpProvider:
         if self._session is not None:
             self._session.close()
             self._session = None
+            self._accepted_at = -math.inf
 
     def _open_on_kept(self, people: Envelope, size: int, deadline: Deadline) -> _Opened | None:
         """On the kept connection; None if there is none, or if it turns out to be lost: servers
@@ -113,14 +118,21 @@ class SmtpProvider:
         if self._session is None:
             return None
         try:
-            probe = deadline.at_most(min(_PROBE_TIMEOUT, self._settings.command_timeout))
-            reset = self._session.command("RSET", probe)
-            if reset.code == 250:
+            if self._fresh(self._session, deadline):
                 return self._open(self._session, people, size, deadline, kept=True)
         except OSError:
             pass
         self._discard()
         return None
+
+    def _fresh(self, session: SmtpSession, deadline: Deadline) -> bool:
+        """Whether the session takes a new transaction: as it has just ended one well, or says so
+        when asked."""
+        accepted_at, self._accepted_at = self._accepted_at, -math.inf
+        if time.monotonic() - accepted_at < _PROBE_AFTER:
+            return True
+        probe = deadline.at_most(min(_PROBE_TIMEOUT, self._settings.command_timeout))
+        return session.command("RSET", probe).code == 250
 
     def _connect(self, deadline: Deadline) -> SmtpSession:
         settings = self._settings
@@ -195,6 +207,7 @@ class SmtpProvider:
                 raise _unknown() from error
             reply = parting
         if 200 <= reply.code < 300 and sent:
+            self._accepted_at = time.monotonic()
             return Accepted(_provider_id(reply), opened.refused)
         if reply.code < 400:
             self._discard()

@@ -138,7 +138,9 @@ class SmtpSession:
 
     def send_content(self, content: bytes, deadline: Deadline) -> None:
         """Sends the message, dots doubled, and the line that ends it."""
-        stuffed = re.sub(rb"(?m)^\.", b"..", content)
+        stuffed = content.replace(b"\n.", b"\n..")
+        if stuffed.startswith(b"."):
+            stuffed = b"." + stuffed
         if not stuffed.endswith(b"\r\n"):
             stuffed += b"\r\n"
         self._send(stuffed + b".\r\n", deadline)
