@@ -39,6 +39,9 @@ CLAIM_SIZE = 200
 CALL_S = 65.0
 # What the guards said longer ago than that is asked again: a call may have taken a minute.
 FRESH_S = 5.0
+# Guards are asked about so many messages at once: planning such a statement takes longer than
+# running it.
+ASKED = 32
 # Answers are worth waiting for: losing them makes uncertain what was accepted. 16 s in all.
 RETRIES = 6
 FIRST_WAIT_S = 0.25
@@ -64,11 +67,14 @@ class Lane:
         self._claim_id = uuid4()
         self._allowance: Allowance
         self._begun: set[int] = set()
+        self._asked: submission.Asked | None = None
+        self._asked_at = 0.0
+        self._asked_ids: set[int] = set()
 
     def turn(self, over: Callable[[], bool], lifetime: timedelta, run_id: UUID | None) -> bool:
         """Claims once, sends that, and gives back what it did not come to. False when there is no
         point in claiming more on this channel now."""
-        self._claim_id, self._begun = uuid4(), set()
+        self._claim_id, self._begun, self._asked_ids = uuid4(), set(), set()
         claimed, beyond = _until_written(
             lambda again: ([], 0) if again and over() else self._claim(lifetime, run_id)
         )
@@ -134,8 +140,10 @@ class Lane:
             if flight is not None and any(message.claims for message in window):
                 go_on = self._land(flight)
                 flight = None
+                if not go_on:
+                    break
             try:
-                prepared, at = self._prepare(window), time.monotonic()
+                prepared, at = self._prepare(window, claimed[number * size :])
             except Exception:
                 if flight is not None:  # its answers wait for nobody's letters
                     self._land(flight)
@@ -146,7 +154,7 @@ class Lane:
                 if flight is not None:
                     self._record(flight.submissions, answers, ())
                     flight, answers = None, []
-                prepared = self._prepare(window)
+                prepared, at = self._prepare(window, window)
             following = windows[number + 1] if go_on and number + 1 < len(windows) else ()
             latest = time.monotonic() + CALL_S
             marked = self._mark(flight, answers, prepared if go_on else Prepared(), following)
@@ -161,8 +169,25 @@ class Lane:
         self._record(flight.submissions, answers, ())
         return go_on
 
-    def _prepare(self, window: Sequence[Claimed]) -> Prepared:
-        """Asks the guards, then writes the letters, which holds nothing up."""
+    def _prepare(
+        self, window: Sequence[Claimed], left: Sequence[Claimed]
+    ) -> tuple[Prepared, float]:
+        """The letters of a window, and when its guards were asked (monotonic): with those of the
+        windows that follow (`left` begins with it), unless that is too long ago."""
+        provider = self._channel.provider
+        ids = {message.id for message in window}
+        if not (ids <= self._asked_ids and time.monotonic() - self._asked_at < FRESH_S):
+            block = left[:ASKED]
+            self._asked = self._ask(block)
+            self._asked_at = time.monotonic()
+            self._asked_ids = {message.id for message in block}
+        self._asked_ids -= ids
+        if self._asked is None:
+            return Prepared(), self._asked_at
+        self._allowance.clock = self._asked.clock
+        return submission.write(self._asked.of(ids), provider, self._outbox.storage), self._asked_at
+
+    def _ask(self, window: Sequence[Claimed]) -> submission.Asked | None:
         provider = self._channel.provider
 
         def ask(_again: bool) -> submission.Asked | None:
@@ -176,11 +201,7 @@ class Lane:
             with transaction(self._engine) as connection:
                 return submission.ask(connection, self._claim_id, window, provider, one_by_one=True)
 
-        asked = _until_written(ask)
-        if asked is None:
-            return Prepared()
-        self._allowance.clock = asked.clock
-        return submission.write(asked, provider, self._outbox.storage)
+        return _until_written(ask)
 
     def _judge(self, flight: Flight | None, answers: Sequence[News]) -> bool:
         """Counts the answers for the circuits. False when the next window would fail alike."""

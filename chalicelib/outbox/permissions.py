@@ -9,8 +9,9 @@ is counted again, because two customers may have one number.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -144,6 +145,26 @@ def facts(
     return found
 
 
+def in_turn(
+    wanted: Sequence[tuple[Claimed, Kind, Send, Whom]],
+    known: Mapping[int, Sequence[Facts]],
+    clock: datetime,
+) -> list[Sequence[Facts]]:
+    """The facts of each message once those before it have left: they are counted together, and two
+    of them may be for one contact."""
+    counted: Counter[tuple[str, str]] = Counter()
+    found: list[Sequence[Facts]] = []
+    for message, kind, send, whom in wanted:
+        facts = [
+            replace(fact, day=fact.day + counted[message.business_id, fact.contact])
+            for fact in known.get(message.id, ())
+        ]
+        if facts and denied(kind, whom, facts, clock, send.subdivision) is None:
+            counted[message.business_id, welcome(facts)[0].contact] += 1
+        found.append(facts)
+    return found
+
+
 def welcome(known: Sequence[Facts]) -> tuple[Facts, ...]:
     """The contacts that may be written to at all."""
     return tuple(fact for fact in known if fact.suppressed is None and not fact.unconsented)
@@ -181,8 +202,6 @@ def _quiet_until(
     assert local is not None
     hours = kind.hours
     if hours.business_days_only and hours.subdivision is None and subdivision:
-        from dataclasses import replace
-
         hours = replace(hours, subdivision=subdivision)
     opening = windows.next_allowed(clock, local, hours)
     if opening is None:

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -89,23 +88,11 @@ def compose_all(
     provider = _whatsapp_provider()
     known = permissions.facts(connection, provider, [one for one, _at in wanted])
     storage = open_documents()
-    counted: Counter[tuple[str, str]] = Counter()
-    for one, at in wanted:
+    facts = permissions.in_turn([one for one, _at in wanted], known, now)
+    for (one, at), told in zip(wanted, facts, strict=True):
         if time.monotonic() < until:
-            number = one[0].id
-            facts = _with_those_before(one, known.get(number, []), counted)
-            found[number] = _composed(one, facts, at, storage, provider)
-            if found[number].letter.ready:
-                counted[one[0].business_id, one[3].contacts[0]] += 1
+            found[one[0].id] = _composed(one, told, at, storage, provider)
     return found
-
-
-def _with_those_before(
-    wanted: submission.Wanted, known: Sequence[Facts], counted: Mapping[tuple[str, str], int]
-) -> list[Facts]:
-    """What would be known of the contacts once the messages before this one had left."""
-    business = wanted[0].business_id
-    return [replace(fact, day=fact.day + counted[business, fact.contact]) for fact in known]
 
 
 def verdicts_of(

@@ -7,8 +7,8 @@ letter itself: allow-list, template, attachments.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -66,6 +66,14 @@ class Asked:
     live: bool
     deployment: UUID
 
+    def of(self, ids: Collection[int]) -> Asked:
+        """What it said of these messages."""
+        return replace(
+            self,
+            wanted=[one for one in self.wanted if one[0][0].id in ids],
+            news=[news for news in self.news if news.id in ids],
+        )
+
 
 def ask(
     connection: Connection,
@@ -98,7 +106,7 @@ def ask(
             reason = verdict.reason if isinstance(verdict, Cancel) else "no_verdict"
             news.append(_news(message, "cancelled", key_free=True, error_code=reason))
     known = permissions.facts(connection, provider, wanted)
-    judged = [(one, known.get(one[0].id, [])) for one in wanted]
+    judged = list(zip(wanted, permissions.in_turn(wanted, known, mine.clock), strict=True))
     return Asked(judged, news, mine.clock, mine.live, mine.deployment)
 
 
