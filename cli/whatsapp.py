@@ -156,8 +156,8 @@ def _show_texts(screen: Console, data: Sequence[Mapping[str, Any]]) -> None:
     for text in data:
         output.line(screen, f"{text['kind']}, {text['variant']}", "bold")
         output.line(screen, f"Catégorie {text['category']}, langue {text['language']}. Corps :\n")
-        # As it is to be copied: not broken at the width of the screen.
-        screen.print(output.plain(text["body"]), soft_wrap=True)
+        # As it is to be copied: its no-break spaces too, and not broken at the screen's width.
+        screen.print(text["body"], soft_wrap=True)
         output.line(screen, "\nExemples de valeurs :")
         output.facts(
             screen,
