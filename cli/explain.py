@@ -35,6 +35,7 @@ STATUSES = {
         "cancelled": "annulé",
     },
 }
+CHANNELS = {"email": ", par e-mail", "whatsapp": ", par WhatsApp"}
 DECISIONS = {"retry": "à renvoyer", "skip": "niveau passé", "stop": "relances arrêtées"}
 
 
@@ -76,7 +77,7 @@ def _show(screen: Console, data: Sequence[Mapping[str, Any]]) -> None:
                 "reste dû" if row["document"] == "invoice" else "montant": _money(row),
                 "échéance" if row["document"] == "invoice" else "valable jusqu'au": row["due_on"],
                 "niveau à traiter": row["to_handle"],
-                "prochain niveau": row["next_level"],
+                "prochain niveau": _next(row),
                 "à partir du": row["next_on"],
                 "partirait": row["next_not_before"],
             },
@@ -102,6 +103,13 @@ def _why(row: Mapping[str, Any]) -> str:
         return f"{name} « {STATUSES[row['document']].get(row['status'], row['status'])} »"
     until = {"promised": row["promised_until"], "paused": row["paused_until"]}.get(row["reason"])
     return f"{told}, jusqu'au {until:%d/%m/%Y} inclus" if until else told
+
+
+def _next(row: Mapping[str, Any]) -> str | None:
+    if row["next_level"] is None:
+        return None
+    # A stage of a version before does not say.
+    return f"{row['next_level']}{CHANNELS.get(row.get('next_channel') or '', '')}"
 
 
 def _lacking(row: Mapping[str, Any]) -> str:

@@ -48,6 +48,7 @@ def _show(screen: Console, data: dict[str, Any]) -> None:
             "clients créés": data["customers_created"],
             "lignes de total ignorées": data["ignored"] or None,
             "lignes refusées": data["rejected"],
+            "lignes sans numéro valable": len(data["remarks"]) or None,
         },
     )
     output.table(
@@ -59,3 +60,12 @@ def _show(screen: Console, data: dict[str, Any]) -> None:
     )
     if data["rejected"] > len(data["rejects"]):
         output.line(screen, f"Les {len(data['rejects'])} premières seulement.")
+    if data["remarks"]:
+        output.line(screen, "\nImportées, mais sans ce qui ne peut pas servir", "bold")
+    output.table(
+        screen,
+        ("ligne", "facture", "sans"),
+        [(r["line"], r["number"], " ; ".join(r["reasons"])) for r in data["remarks"]],
+        long="sans",
+        shorten=("facture",),
+    )

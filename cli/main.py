@@ -26,6 +26,7 @@ COMMANDS = (
     "cli.operate",
     "cli.quarantine",
     "cli.import_file",
+    "cli.whatsapp",
     "cli.maintenance",
     "cli.check",
     "cli.secrets",

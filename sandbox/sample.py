@@ -16,7 +16,7 @@ from random import Random
 from sqlalchemy import Connection, text
 
 from sandbox import pdf, registration
-from sandbox.sample_customers import Row, SampleCustomer, customers
+from sandbox.sample_customers import Row, SampleCustomer, customers, phones
 from sandbox.sample_data import BUSINESSES, LEVELS, TWINS, BusinessSeed
 from sandbox.sample_documents import People, SampleDocument, invoices, quotes
 
@@ -34,6 +34,7 @@ class Sample:
     billing_settings: list[Row] = field(default_factory=list)
     followup_levels: list[Row] = field(default_factory=list)
     customers: list[Row] = field(default_factory=list)
+    customer_phones: list[Row] = field(default_factory=list)
     invoices: list[Row] = field(default_factory=list)
     quotes: list[Row] = field(default_factory=list)
     messages: list[Row] = field(default_factory=list)
@@ -76,6 +77,7 @@ def load(connection: Connection, sample: Sample, *, history: bool = False) -> No
         "billing_settings",
         "followup_levels",
         "customers",
+        "customer_phones",
         "invoices",
         "quotes",
         *(["messages"] if history else []),
@@ -121,9 +123,13 @@ def _add(
         _SETTINGS | seed.settings | {"business_id": seed.id, "followups_enabled": True}
     )
     sample.followup_levels.extend(
-        {"business_id": seed.id} | dict(zip(_LEVEL_COLUMNS, level, strict=True)) for level in LEVELS
+        {"business_id": seed.id, "channel": "whatsapp" if level[:3] in seed.whatsapp else "email"}
+        | dict(zip(_LEVEL_COLUMNS, level, strict=True))
+        for level in LEVELS
     )
     sample.customers.extend(person.row for person in people)
+    if seed.whatsapp:
+        sample.customer_phones.extend(phones(seed, people, Random(f"phones/{seed.id}")))
     sample.invoices.extend(document.row for document in own)
     sample.quotes.extend(document.row for document in offers)
     by_id = {person.id: person for person in people}

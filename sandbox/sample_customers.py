@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from random import Random
@@ -58,6 +58,19 @@ _DEFAULTS: Row = {
     "paused_until": None,
     "insolvency": False,
 }
+
+
+def phones(seed: BusinessSeed, customers: Sequence[SampleCustomer], rng: Random) -> Iterator[Row]:
+    """The numbers of the customers of a business that uses WhatsApp, as people type them: one each,
+    but that a couple and their club share one, and that who wants no relance gave none."""
+    shared = rng.randrange(10_000)
+    for customer in customers:
+        if customer.label == "opted_out":
+            continue
+        in_common = customer.label in ("consumer", "unknown_type")
+        number = f"06 39 98 {shared if in_common else rng.randrange(10_000):04}"
+        phone = rng.choice((number, number.replace(" ", ""), f"+33 {number[1:]}"))
+        yield {"business_id": seed.id, "customer_id": customer.id, "phone": phone}
 
 
 def _special(seed: BusinessSeed, today: date) -> Iterator[tuple[str, Row]]:

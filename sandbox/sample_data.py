@@ -16,7 +16,8 @@ class Trade:
 
 @dataclass(frozen=True)
 class BusinessSeed:
-    """One sample business. `towns` and `family`: where its customers live, one family's name."""
+    """One sample business. `towns` and `family`: where its customers live, one family's name.
+    `whatsapp`: the levels (document, policy, level) that it sends by WhatsApp."""
 
     id: str
     name: str
@@ -29,6 +30,7 @@ class BusinessSeed:
     towns: tuple[tuple[str, str], ...]
     family: str
     settings: dict[str, object]
+    whatsapp: frozenset[tuple[str, str, int]] = frozenset()
 
 
 CARPENTRY = Trade(
@@ -144,6 +146,9 @@ BUSINESSES = (
         towns=REUNION,
         family="Hoarau",
         settings={"group_by_customer": False, "window_start": "07:30", "window_end": "16:00"},
+        whatsapp=frozenset(
+            {("invoice", "standard", 1), ("invoice", "ferme", 1), ("quote", "standard", 1)}
+        ),
     ),
     # The first one's twin: the same ids and numbers, and nothing else in common.
     BusinessSeed(

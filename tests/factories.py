@@ -85,6 +85,14 @@ def customer(
     return _insert(connection, "customers", defaults, overrides)
 
 
+def phone(
+    connection: Connection, customer_id: str = "C1", business_id: str = "B1", **overrides: object
+) -> Row:
+    """A customer's number, one of those that Arcep keeps for fiction."""
+    defaults = {"business_id": business_id, "customer_id": customer_id, "phone": "06 39 98 00 01"}
+    return _insert(connection, "customer_phones", defaults, overrides)
+
+
 def invoice(
     connection: Connection,
     today: date,

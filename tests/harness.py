@@ -153,6 +153,10 @@ class Deployment:
         with self.database.begin() as connection:
             factories.quote(connection, TODAY, id, **overrides)
 
+    def phone(self, customer_id: str = "C1", **overrides: Any) -> None:
+        with self.database.begin() as connection:
+            factories.phone(connection, customer_id, **overrides)
+
     def customer(self, id: str, **overrides: Any) -> None:
         with self.database.begin() as connection:
             factories.customer(connection, id, **overrides)

@@ -1,8 +1,10 @@
 """Planning: one statement inserts every message that a domain's SELECT asks for.
 
 The SELECT yields one row per message: business_id, kind, subject, cycle, step, channel, person,
-recipient, content (jsonb), not_before, expires_at (timestamptz), lines (jsonb or null: the keys
-that a letter covers besides its own). A dry run runs the same SELECT through `preview`.
+recipient (as stored: addresses, a number, Meta's id of a user), content (jsonb), not_before,
+expires_at (timestamptz), lines (jsonb or null: the keys that a letter covers besides its own),
+order_key (text or null: it waits for the business's earlier messages of that key). A dry run runs
+the same SELECT through `preview`.
 """
 
 from __future__ import annotations
@@ -53,10 +55,10 @@ gated AS (SELECT c.*, {gate} AS hold FROM candidates c),
 inserted AS (
   INSERT INTO ponctuel.messages (business_id, kind, subject, cycle, step, channel, person,
                                  recipient, content, state, hold_reason, planned_at, not_before,
-                                 expires_at, run_id)
+                                 expires_at, run_id, order_key)
   SELECT business_id, kind, subject, cycle, step, channel, person, recipient, content,
          CASE WHEN hold IS NULL THEN 'planned' ELSE 'held' END, hold, ponctuel.clock(),
-         not_before, expires_at, :run_id
+         not_before, expires_at, :run_id, order_key
     FROM gated ORDER BY business_id, kind, subject, cycle, step
   ON CONFLICT (business_id, kind, subject, cycle, step) WHERE NOT key_free DO NOTHING
   RETURNING id, business_id, kind, subject, cycle, step

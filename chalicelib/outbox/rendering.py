@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache, wraps
@@ -52,13 +53,25 @@ def render(template: str, content: Mapping[str, object]) -> Rendered:
     Raises MissingVariable, which names the variable and never its value, when one that the template
     needs has no value or cannot be read as what it should be; NotFound for an unknown template.
     """
-    import jinja2
-
     variables = Section("", content)
-    try:
+    with explained():
         subject = _part(f"{template}/subject.txt", variables)
         text = _part(f"{template}/body.txt", variables)
         html = _part(f"{template}/body.html", variables)
+    return Rendered(
+        subject=shorten(re.sub("[ \n]+", " ", subject).strip(), MAX_SUBJECT),
+        text=_without_gaps(text),
+        html=html.strip(),
+    )
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """What rendering raises, as the errors that `render` speaks of."""
+    import jinja2
+
+    try:
+        yield
     except jinja2.TemplateNotFound as error:
         raise errors.NotFound(
             f"Le modèle de message « {error.name} » n’existe pas : vérifiez le nom du modèle et le "
@@ -73,11 +86,6 @@ def render(template: str, content: Mapping[str, object]) -> Rendered:
             "l’envoi.",
             code="unreadable_variable",
         ) from error
-    return Rendered(
-        subject=shorten(re.sub("[ \n]+", " ", subject).strip(), MAX_SUBJECT),
-        text=_without_gaps(text),
-        html=html.strip(),
-    )
 
 
 def sample(template: str) -> dict[str, Any]:
@@ -89,7 +97,7 @@ def sample(template: str) -> dict[str, Any]:
 
 
 def _part(name: str, variables: Mapping[str, object]) -> str:
-    return _environment(html=name.endswith(".html")).get_template(f"mail/{name}").render(variables)
+    return environment(html=name.endswith(".html")).get_template(f"mail/{name}").render(variables)
 
 
 def _without_gaps(text: str) -> str:
@@ -98,7 +106,7 @@ def _without_gaps(text: str) -> str:
 
 
 @lru_cache(maxsize=2)
-def _environment(*, html: bool) -> Environment:
+def environment(*, html: bool) -> Environment:
     """One environment for each part: everything rendered for HTML is escaped, whatever the file."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
     from jinja2.ext import Extension

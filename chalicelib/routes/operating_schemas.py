@@ -73,9 +73,8 @@ _OBSTACLES = record(
 )
 _DOCUMENT = record(
     dict.fromkeys(("businessId", "document", "id", "number", "customerId", "cycle"), TEXT)
-    | dict.fromkeys(
-        ("customerName", "status", "amount", "currency", "reason", "reasonText"), TEXT_OR_NULL
-    )
+    | dict.fromkeys(("customerName", "status", "amount", "currency"), TEXT_OR_NULL)
+    | dict.fromkeys(("reason", "reasonText", "nextChannel"), TEXT_OR_NULL)
     | dict.fromkeys(("dueOn", "promisedUntil", "pausedUntil", "nextOn"), DAY_OR_NULL)
     | {
         "nextLevel": NUMBER_OR_NULL,

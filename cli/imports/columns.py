@@ -38,6 +38,14 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "courriel", "adresse email", "adresse courriel", "adresse electronique", "mail client",
         "adresse mail", "mail", "emails", "email contact", "email destinataire",
     ),
+    "phone": (
+        "whatsapp", "numero whatsapp", "n whatsapp", "telephone portable", "portable client",
+        "portable", "numero portable", "telephone mobile", "mobile client", "mobile",
+        "numero mobile", "tel portable", "tel mobile", "gsm", "telephone client",
+        "client telephone", "telephone", "numero telephone", "n telephone", "no telephone",
+        "tel client", "tel", "telephone contact", "phone", "phone number", "customer phone",
+        "telephone fixe", "tel fixe",
+    ),
     "customer_type": (
         "type client", "type tiers", "nature client", "profil client", "categorie client",
         "professionnel particulier", "particulier professionnel", "client type",

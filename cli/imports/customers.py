@@ -37,6 +37,7 @@ class Entry:
     seen: bool = False
     stated_name: str = ""
     stated_emails: str = ""
+    stated_phone: str = ""
     stated_type: str | None = None
 
 
@@ -58,6 +59,7 @@ class Directory:
         entry = self._by_code(customer) if customer.code else self._by_name_only(customer)
         # The first line that says something decides, so that importing again changes nothing.
         entry.stated_emails = entry.stated_emails or customer.emails
+        entry.stated_phone = entry.stated_phone or customer.phone
         entry.stated_type = entry.stated_type or customer.customer_type
         if customer.code and not entry.seen and _key(customer.name) != _key(entry.name):
             entry.stated_name = customer.name
@@ -69,7 +71,11 @@ class Directory:
         return [
             entry
             for entry in self._entries.values()
-            if entry.is_new or entry.stated_name or entry.stated_emails or entry.stated_type
+            if entry.is_new
+            or entry.stated_name
+            or entry.stated_emails
+            or entry.stated_phone
+            or entry.stated_type
         ]
 
     def _by_code(self, customer: Customer) -> Entry:

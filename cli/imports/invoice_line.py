@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
+from chalicelib.errors import BadRequest
+from chalicelib.providers.phones import normalised
 from cli.imports.amounts import Amount, AmountError, currency_code, parse_amount
 from cli.imports.dates import DateError, parse_date
 from cli.imports.folding import clean, fold, illegible, shown
@@ -46,19 +48,21 @@ class Conventions:
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Whom a line names. `code` and `emails` are empty when the file does not say."""
+    """Whom a line names. `code`, `emails` and `phone` are empty when the file does not say; `phone`
+    is as it was typed, and can be called."""
 
     name: str
     code: str
     emails: str
     customer_type: str | None
+    phone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Invoice:
     """A line that was understood. `balance` is what remains to be paid, tax included, negative
     when too much was paid. None, and `disputed` False, is what the file does not say. `pdf` is a
-    file's name."""
+    file's name. `remarks`: what was left out of the line, in French."""
 
     line: int
     number: str
@@ -71,12 +75,13 @@ class Invoice:
     total: Decimal
     balance: Decimal
     pdf: str | None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
     """A line that was not imported: its number in the file, the invoice it names if it does, and
-    all the reasons, in French."""
+    all the reasons, in French. Also one that was imported without something, and why."""
 
     line: int
     number: str
@@ -106,6 +111,7 @@ def read_line(line: int, cells: Mapping[str, str], conventions: Conventions) -> 
         total=money.total,
         balance=money.balance,
         pdf=pdf,
+        remarks=tuple(reading.remarks),
     )
 
 
@@ -132,11 +138,13 @@ def _status(stated: str, money: _Money) -> str:
 
 @dataclass(slots=True)
 class _Reading:
-    """The cells of one line, read one by one; `reasons` gathers what is wrong with any."""
+    """The cells of one line, read one by one; `reasons` gathers what is wrong with any, `remarks`
+    what the invoice can do without."""
 
     cells: Mapping[str, str]
     conventions: Conventions
     reasons: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def text(self, name: str, *, required: bool = False) -> str:
         text = clean(self.cells[name])
@@ -158,7 +166,20 @@ class _Reading:
             code=self.text("customer_code"),
             emails=self.text("emails"),
             customer_type=customer_type_of(self.cells["customer_type"], self.cells["registration"]),
+            phone=self.phone(),
         )
+
+    def phone(self) -> str:
+        text = clean(self.cells["phone"])
+        if text in BLANK:
+            return ""
+        try:
+            normalised(text)
+        except BadRequest as error:
+            told = str(error)
+            self.remarks.append(f"téléphone : {told[0].lower()}{told[1:].rstrip('.')}")
+            return ""
+        return text
 
     def stated_status(self) -> Status | None:
         """The status in words, None when there are none; the kind of document goes before it."""

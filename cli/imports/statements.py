@@ -81,6 +81,17 @@ SELECT :business, n.id, n.name, n.emails, n.customer_type FROM ({_STATED_CUSTOME
  WHERE NOT EXISTS (SELECT 1 FROM ponctuel.customers c
                     WHERE c.business_id = :business AND c.id = n.id)
 """
+_STATED_PHONES = "SELECT * FROM unnest(CAST(:id AS text[]), CAST(:phone AS text[])) AS n(id, phone)"
+UPDATE_PHONES = f"""
+UPDATE ponctuel.customer_phones AS p SET phone = n.phone FROM ({_STATED_PHONES}) n
+ WHERE p.business_id = :business AND p.customer_id = n.id AND p.phone IS DISTINCT FROM n.phone
+"""
+INSERT_PHONES = f"""
+INSERT INTO ponctuel.customer_phones (business_id, customer_id, phone)
+SELECT :business, n.id, n.phone FROM ({_STATED_PHONES}) n
+ WHERE NOT EXISTS (SELECT 1 FROM ponctuel.customer_phones p
+                    WHERE p.business_id = :business AND p.customer_id = n.id)
+"""
 KNOWN_CUSTOMERS = """
 SELECT id, name, emails FROM ponctuel.customers WHERE business_id = :business ORDER BY id
 """

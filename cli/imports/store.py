@@ -1,4 +1,4 @@
-"""Invoices of a file → `ponctuel.invoices` and `ponctuel.customers`, in one transaction.
+"""Invoices of a file → `ponctuel.invoices`, `customers` and `customer_phones`, in one transaction.
 
 Set-based: a chunk of invoices is one UPDATE and one INSERT, whatever its size. What the file does
 not say is kept (relances on or off, dispute, promise, cycle, an empty cell's column).
@@ -30,7 +30,8 @@ MAX_REJECTS_KEPT = 10_000
 @dataclass(slots=True)
 class ImportResult:
     """What an import did, or would do. The four first counts are invoices; `rejects` holds the
-    first 10,000 of the `rejected` lines; `ignored` counts total lines."""
+    first 10,000 of the `rejected` lines; `ignored` counts total lines. `remarks`: lines that were
+    imported without something, 10,000 at most."""
 
     created: int = 0
     updated: int = 0
@@ -39,11 +40,16 @@ class ImportResult:
     ignored: int = 0
     customers_created: int = 0
     rejects: list[Reject] = field(default_factory=list)
+    remarks: list[Reject] = field(default_factory=list)
 
     def reject(self, reject: Reject) -> None:
         self.rejected += 1
         if len(self.rejects) < MAX_REJECTS_KEPT:
             self.rejects.append(reject)
+
+    def remark(self, invoice: Invoice) -> None:
+        if invoice.remarks and len(self.remarks) < MAX_REJECTS_KEPT:
+            self.remarks.append(Reject(invoice.line, invoice.number, invoice.remarks))
 
 
 def import_invoices(
@@ -103,6 +109,8 @@ def _chunks(
                     chunk.append((outcome, directory.resolve(outcome.customer)))
                 except AmbiguousCustomerError as error:
                     result.reject(Reject(outcome.line, outcome.number, (str(error),)))
+                else:
+                    result.remark(outcome)
         if len(chunk) == CHUNK:
             yield chunk
             chunk = []
@@ -170,3 +178,12 @@ def _store_customers(
         }
         connection.execute(text(statements.UPDATE_CUSTOMERS), parameters)
         connection.execute(text(statements.INSERT_CUSTOMERS), parameters)
+        called = [entry for entry in chunk if entry.stated_phone]
+        if called:
+            phones = {
+                "business": business_id,
+                "id": [entry.id for entry in called],
+                "phone": [entry.stated_phone for entry in called],
+            }
+            connection.execute(text(statements.UPDATE_PHONES), phones)
+            connection.execute(text(statements.INSERT_PHONES), phones)

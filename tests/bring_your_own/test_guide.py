@@ -34,7 +34,7 @@ def test_the_guide_works_from_the_first_line_to_the_last(
     deployment = guide.deployment
     checked = guide.answers["./ponctuel check"].out
     assert "✗" not in checked
-    assert "en vue : businesses, customers, invoices, quotes" in checked
+    assert "en vue : businesses, customers, customer_phones, invoices, quotes" in checked
     assert "en table : billing_settings, followup_levels, followup_decisions" in checked
     assert "6 messages" in guide.answers["./ponctuel run followups --dry-run --all"].words
     first = {(b, "invoice_followup", n, "1") for b in BOTH for n in ("1", "2", "3")}

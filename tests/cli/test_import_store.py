@@ -343,3 +343,58 @@ def test_whatever_came_before_a_second_import_of_a_file_changes_nothing(
         assert (second.created, second.updated, second.customers_created) == (0, 0, 0)
         assert second.rejects == first.rejects
         assert (table(connection, "invoices"), table(connection, "customers")) == before
+
+
+WITH_PHONES = "Numéro;Client;Date;Échéance;Total TTC;Téléphone;Portable"
+
+
+def load_with_phones(connection: Connection, *lines: str, dry: bool = False) -> ImportResult:
+    content = "\n".join([WITH_PHONES, *lines]).encode()
+    return import_invoices(connection, "B1", io.BytesIO(content), dry_run=dry)
+
+
+def phones(connection: Connection) -> list[tuple[str, str]]:
+    rows = connection.execute(
+        text("SELECT customer_id, phone FROM ponctuel.customer_phones ORDER BY customer_id")
+    )
+    return [(row[0].rpartition("-")[0], row[1]) for row in rows]
+
+
+def test_numbers_are_kept_as_typed_and_replace_those_known_before(database: Database) -> None:
+    with database.begin() as connection:
+        factories.business(connection)
+        first = "F1;Dupont;03/01/2026;03/02/2026;120;04 78 00 00 00;06 39 98 00 01"
+        assert load_with_phones(connection, first, dry=True).remarks == []
+        assert phones(connection) == []
+        load_with_phones(connection, first, "F2;Martin;03/01/2026;03/02/2026;120;;")
+        assert phones(connection) == [("dupont", "06 39 98 00 01")]
+        load_with_phones(connection, "F1;Dupont;03/01/2026;03/02/2026;120;;+262 692 12 34 56")
+        assert phones(connection) == [("dupont", "+262 692 12 34 56")]
+        load_with_phones(connection, first.replace(";06 39 98 00 01", ";-"))
+        assert phones(connection) == [("dupont", "+262 692 12 34 56")]
+
+
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [
+        ("06 39", "court"),
+        ("06 39 98 00", "n’existe pas"),
+        ("6,3998E+08", "lettres"),
+        ("06 39 98 00 01 / 06 39 98 00 02", "plusieurs numéros"),
+        ("0899 12 34 56", "spécial"),
+        ("à demander", "lettres"),
+    ],
+)
+def test_a_number_that_nobody_can_call_is_told_and_its_invoice_imported_without(
+    database: Database, number: str, why: str
+) -> None:
+    with database.begin() as connection:
+        factories.business(connection)
+        result = load_with_phones(connection, f"F1;Dupont;03/01/2026;03/02/2026;120;;{number}")
+        assert counts(result) == (1, 0, 0, 0)
+        (remark,) = result.remarks
+        assert (remark.line, remark.number) == (2, "F1")
+        assert remark.reasons[0].startswith("téléphone : ")
+        assert why in remark.reasons[0]
+        assert number not in remark.reasons[0]
+        assert phones(connection) == []

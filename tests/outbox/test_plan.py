@@ -27,7 +27,7 @@ SELECT = """
 SELECT business_id, 'probe.letter' AS kind, item AS subject, '' AS cycle, '1' AS step,
        'email' AS channel, item AS person, item || '@customers.example' AS recipient,
        '{{"job": "probe"}}'::jsonb AS content, {opens} AS not_before,
-       ponctuel.clock() + interval '7 days' AS expires_at, {lines} AS lines
+       ponctuel.clock() + interval '7 days' AS expires_at, {lines} AS lines, NULL AS order_key
   FROM batch
 """
 NOW = "CAST(:now AS timestamptz)"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from chalicelib.providers.mail.addresses import parse_addresses
+from chalicelib.providers.phones import normalised
 from chalicelib.providers.storage.keys import checked
 from sandbox import pdf, registration, sample
 from sandbox.sample import Sample
@@ -23,7 +24,15 @@ from tests.database import Database
 from tests.harness import Deployment
 
 TODAY = date(2026, 3, 10)
-RELATIONS = ("businesses", "billing_settings", "followup_levels", "customers", "invoices", "quotes")
+RELATIONS = (
+    "businesses",
+    "billing_settings",
+    "followup_levels",
+    "customers",
+    "customer_phones",
+    "invoices",
+    "quotes",
+)
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +121,20 @@ def test_each_ordinary_customer_can_be_written_to_and_has_a_name_of_its_own(buil
         == len({row["emails"] for row in ordinary})
         == len(ordinary)
     )
+
+
+def test_one_business_writes_by_whatsapp_to_numbers_that_are_kept_for_fiction(
+    built: Sample,
+) -> None:
+    levels = [row for row in built.followup_levels if row["channel"] == "whatsapp"]
+    assert {(row["business_id"], row["document"]) for row in levels} == {
+        ("B3", "invoice"),
+        ("B3", "quote"),
+    }
+    numbers = [normalised(str(row["phone"])).number for row in built.customer_phones]
+    assert all(number.startswith("+3363998") for number in numbers)
+    assert len(set(numbers)) < len(numbers), "two customers share a number"
+    assert {row["business_id"] for row in built.customer_phones} == {"B3"}
 
 
 def test_amounts_are_in_cents_and_balances_within_totals(built: Sample) -> None:

@@ -81,7 +81,8 @@ SELECT m.business_id, m.content->>'document' AS document, m.content->>'number' A
   FROM ponctuel.messages m
  WHERE m.kind IN {queries.KINDS} AND m.state IN ('planned','held','claimed','submitting')
    AND m.planned_at <= ponctuel.clock() - CAST(:too_long AS interval)
-   AND NOT (m.state = 'held' AND m.hold_reason = 'window' AND m.not_before > ponctuel.clock())
+   AND NOT (m.state = 'held' AND m.hold_reason IN ('window','quiet')
+            AND m.not_before > ponctuel.clock())
    AND (CAST(:business_id AS text) IS NULL OR m.business_id = :business_id)
  ORDER BY m.planned_at, m.id LIMIT :limit
 """)
@@ -206,7 +207,7 @@ def pending(
 ) -> dict[str, list[dict[str, Any]]]:
     """`to_handle`: the levels of open documents that did not go out and wait for a decision.
     `stuck`: the relances planned `TOO_LONG` ago that have not left, without those that only wait
-    for the sending window. Both oldest first, `limit` rows at most of each."""
+    for the sending window or for the morning. Both oldest first, `limit` rows at most of each."""
     values = {"business_id": business_id, "limit": limit}
     handle = connection.execute(text(_TO_HANDLE), values | _today(connection)).mappings()
     stuck = connection.execute(_STUCK, values | {"too_long": TOO_LONG}).mappings()

@@ -113,6 +113,7 @@ def _one(
         "reason": reason,
         "reason_text": _REASONS.get(reason, reason) if reason else None,
         "next_level": None if closed else explained["level"],
+        "next_channel": None if closed else explained["channel"],
         "next_on": None if closed else explained["effective_on"],
         "next_not_before": planned["not_before"] if planned else None,
         "letter": planned.get("letter") if planned else None,

@@ -23,12 +23,18 @@ KINDS = f"('{INVOICE}', '{LETTER}', '{QUOTE}')"
 PROOF_WINDOW = "interval '24 hours'"
 
 # A level that did not go out and waits for the owner. What expired without having been tried, or
-# while it was not allowed to leave (review, pause, no mail server), is simply planned again.
-# `{v}` is a message or a row of `coverage`.
+# while it was not allowed to leave (review, pause, no mail server, night, quota), is simply planned
+# again. What a guard of billing's cancelled has given its key back. `{v}` is a message or a row of
+# `coverage`.
 WENT_WRONG = """({v}.state IN ('refused','failed')
-  OR ({v}.state = 'cancelled' AND {v}.error_code = 'cancelled_by_operator')
+  OR ({v}.state = 'cancelled' AND NOT {v}.key_free AND {v}.error_code IN
+      ('cancelled_by_operator','opted_out','unsubscribed','complained','address_dead',
+       'unreachable','no_consent'))
   OR ({v}.state = 'expired' AND ({v}.attempts > 0 OR {v}.hold_reason IN
-      ('attachment','variable','sender','template','guard','quarantine'))))"""
+      ('attachment','variable','sender','number','template','guard','quarantine'))))"""
+
+# A row `p` of customer_phones has something like a number.
+DIALLED = "length(regexp_replace(p.phone, '[^0-9]', '', 'g')) >= 6"
 
 # Other people's tables hold anything: what no calendar or account holds is read as missing, so that
 # one row cannot stop the statement for everybody.
@@ -97,8 +103,10 @@ SELECT d.candidate, d.document, v.business_id, v.subject, v.cycle, v.step, {mess
 """
 _MESSAGE = ", ".join(
     f"{{m}}.{column}"
-    for column in ("state", "hold_reason", "attempts", "error_code", "submitting_at", "settled_at")
-)
+    for column in (
+        "state", "hold_reason", "key_free", "attempts", "error_code", "submitting_at", "settled_at",
+    )
+)  # fmt: skip
 _COVERED = (
     _COVERING.format(message=_MESSAGE.format(m="v"), covering="ponctuel.messages v")
     + "UNION ALL"
@@ -175,6 +183,16 @@ SELECT d.*, h.last_level, h.problem_level, h.in_flight IS TRUE AS in_flight,
         AND greatest(h.last_level, 0) >= n.follows AND greatest(h.last_level, 0) < n.level
   LEFT JOIN ponctuel.followup_levels l ON l.business_id = d.business_id
         AND l.document = d.document AND l.policy = d.level_policy AND l.level = h.last_level
+"""
+
+# The phone and Meta's id of the customers that `{customers}` yields (business_id, customer_id): one
+# row each, although the relation may be a view in which somebody is there twice.
+PHONES = f"""
+SELECT p.business_id, p.customer_id, min(p.phone) FILTER (WHERE {DIALLED}) AS phone,
+       min(NULLIF(btrim(p.whatsapp_user_id), '')) AS user_id
+  FROM ponctuel.customer_phones p
+ WHERE (p.business_id, p.customer_id) IN ({{customers}})
+ GROUP BY p.business_id, p.customer_id
 """
 
 # Each business's day and next opening, computed in Python (`calendar.prepare`).

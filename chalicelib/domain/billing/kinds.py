@@ -70,6 +70,7 @@ def _wanted(message: Claimed) -> list[dict[str, object]]:
             "message_id": message.id,
             "business_id": message.business_id,
             "person": message.person,
+            "channel": message.channel,
             **line,
         }
         for line in (message.lines or [own])
@@ -91,14 +92,19 @@ def _verdict(
     return compose(message, kept, subdivision)
 
 
-def _kind(name: str, title: str, template: str) -> Kind:
+def _kind(name: str, title: str, template: str, whatsapp: str | None) -> Kind:
     return Kind(
-        name=name, title=title, template=template, guard=still_wanted, late_after=queries.LATE_AFTER
+        name=name,
+        title=title,
+        template=template,
+        guard=still_wanted,
+        late_after=queries.LATE_AFTER,
+        whatsapp=whatsapp,
     )
 
 
 register(
-    _kind(queries.INVOICE, "Relance de facture", "invoice_followup"),
-    _kind(queries.LETTER, "Relance groupée de factures", "invoice_followup"),
-    _kind(queries.QUOTE, "Relance de devis", "quote_followup"),
+    _kind(queries.INVOICE, "Relance de facture", "invoice_followup", "invoice_followup"),
+    _kind(queries.LETTER, "Relance groupée de factures", "invoice_followup", None),
+    _kind(queries.QUOTE, "Relance de devis", "quote_followup", "quote_followup"),
 )

@@ -1,4 +1,8 @@
-"""What a relance says: the content of its template, from the rows that the guard has just read."""
+"""What a relance says: the content of its texts, from the rows that the guard has just read.
+
+A WhatsApp message is about one document and carries no file: its reader has the document, or asks
+for it by answering.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +21,12 @@ TONES = ("rappel", "ferme", "mise_en_demeure")
 def compose(
     message: Claimed, rows: Sequence[Mapping[str, Any]], subdivision: str | None = None
 ) -> Send:
-    """The letter for these documents of one customer (rows of `queries.REREAD`, one at least).
+    """The message for these documents of one customer (rows of `queries.REREAD`, one at least).
     `subdivision`: the department of the business, for its public holidays."""
     first = rows[0]
     today: date = first["today"]
-    attachments = _attachments(rows)
+    on_whatsapp = message.channel == "whatsapp"
+    attachments = {} if on_whatsapp else _attachments(rows)
     content: dict[str, Any] = {
         "business": {
             "name": first["sender_name"] or first["business_name"],
@@ -50,12 +55,25 @@ def compose(
             content["pay_by"] = pay_by(today, subdivision).isoformat()
     return Send(
         content=content,
-        recipients=first["emails"],
+        recipients=(first["customer_phone"] if on_whatsapp else first["emails"]) or "",
         sender_email=first["sender_email"],
         sender_name=first["sender_name"] or first["business_name"],
         reply_to=first["reply_to"],
         attachments=attachments,
+        variant=_variant(first["document"], content) if on_whatsapp else "",
+        user_id=first["customer_user_id"] if on_whatsapp else None,
+        business_zone=first["zone"],
+        subdivision=subdivision,
     )
+
+
+def _variant(document: str, content: Mapping[str, Any]) -> str:
+    """The WhatsApp text of a tone. Before the due date nothing is claimed, and nobody owes an
+    answer to a quote."""
+    tone: str = content["tone"]
+    if document == "quote":
+        return "ferme" if tone == "mise_en_demeure" else tone
+    return "rappel" if content["before_due"] else tone
 
 
 def _attachments(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:

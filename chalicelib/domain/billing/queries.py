@@ -10,6 +10,7 @@ from chalicelib.domain.billing.facts import (
     INVOICE,
     KINDS,
     LETTER,
+    PHONES,
     QUOTE,
     REACHED,
     WENT_WRONG,
@@ -44,29 +45,41 @@ WITH {CHASED}
 SELECT DISTINCT business_id, customer_id AS item FROM facts WHERE {_DUE}
 """
 
-# In the order in which a customer's relances go first, when one a day is enough.
+# In the order in which a customer's relances go first, when one a day is enough. Of a customer who
+# gets letters the e-mails go first: a letter leaves whatever its rank.
 _RANKED = """
 SELECT {columns},
        row_number() OVER (PARTITION BY business_id, customer_id
-                          ORDER BY document, effective_on, due_on, id) AS nth,
-       count(*) FILTER (WHERE document = 'invoice')
-         OVER (PARTITION BY business_id, customer_id) AS invoices_due
+                          ORDER BY document, CASE WHEN group_by_customer THEN channel END,
+                                   effective_on, due_on, id) AS nth,
+       count(*) FILTER (WHERE document = 'invoice' AND channel = 'email')
+         OVER (PARTITION BY business_id, customer_id) AS letter_lines
   FROM {source}
 """
 # All that a message takes, and no more: whatever is named here is sorted and stored for each.
-_MESSAGE = """business_id, kind, document, id, number, cycle, level, tone, customer_id, emails,
-       remaining, currency, opens_at, group_by_customer, min_interval_days"""
-_GROUPED = "document = 'invoice' AND group_by_customer AND invoices_due > 1"
-
-_RELANCES = f"""
-due AS ({_RANKED.format(columns=_MESSAGE, source="facts")} WHERE {_DUE})
-SELECT business_id, kind, id AS subject, cycle, level::text AS step, 'email' AS channel,
-       customer_id AS person, emails AS recipient,
+_MESSAGE = """business_id, kind, document, id, number, cycle, level, tone, channel, customer_id,
+       emails, remaining, currency, opens_at, group_by_customer, min_interval_days"""
+_GROUPED = "document = 'invoice' AND channel = 'email' AND group_by_customer AND letter_lines > 1"
+_ALONE = f"NOT ({_GROUPED}) AND (nth = 1 OR min_interval_days = 0)"
+_ONE_DOCUMENT = f"""
+SELECT business_id, kind, id AS subject, cycle, level::text AS step, channel,
+       customer_id AS person, {{recipient}} AS recipient,
        jsonb_build_object('document', document, 'number', number, 'level', level, 'tone', tone,
                           'remaining', remaining::text, 'currency', currency) AS content,
        opens_at AS not_before, opens_at + interval '{LATE_AFTER.days} days' AS expires_at,
-       NULL::jsonb AS lines
-  FROM due WHERE NOT ({_GROUPED}) AND (nth = 1 OR min_interval_days = 0)
+       NULL::jsonb AS lines, NULL::text AS order_key
+"""
+_ON_WHATSAPP = "SELECT business_id, customer_id FROM due WHERE channel = 'whatsapp'"
+
+# Those on WhatsApp apart, so that e-mails alone cost nothing more.
+_RELANCES = f"""
+due AS ({_RANKED.format(columns=_MESSAGE, source="facts")} WHERE {_DUE})
+{_ONE_DOCUMENT.format(recipient="emails")}
+  FROM due WHERE channel = 'email' AND {_ALONE}
+UNION ALL
+{_ONE_DOCUMENT.format(recipient="COALESCE(phone, user_id)")}
+  FROM due LEFT JOIN ({PHONES.format(customers=_ON_WHATSAPP)}) p USING (business_id, customer_id)
+ WHERE channel = 'whatsapp' AND {_ALONE}
 UNION ALL
 SELECT business_id, '{LETTER}', customer_id,
        md5(string_agg(id || ':' || cycle || ':' || level, ',' ORDER BY id)), max(level)::text,
@@ -75,7 +88,7 @@ SELECT business_id, '{LETTER}', customer_id,
                           'level', max(level)),
        min(opens_at), min(opens_at) + interval '{LATE_AFTER.days} days',
        jsonb_agg(jsonb_build_object('kind', kind, 'subject', id, 'cycle', cycle,
-                                    'step', level::text) ORDER BY nth)
+                                    'step', level::text) ORDER BY nth), NULL
   FROM due WHERE {_GROUPED}
  GROUP BY business_id, customer_id
 """
@@ -93,14 +106,15 @@ _OPEN_ONLY = with_facts(
 )
 
 _EXPLAINED = """
-SELECT business_id, document, id AS subject, number, level, effective_on, {reason} AS reason
+SELECT business_id, document, id AS subject, number, level, channel, effective_on,
+       {reason} AS reason
   FROM {source}
 """
 
 # The open documents that get no relance now, each with the first reason: `LISTED` of them, some of
 # each reason, and with each row how many its reason has (`total`).
 LISTED = 1000
-_JUDGED = """business_id, customer_id, document, id, number, level, effective_on, due_on,
+_JUDGED = """business_id, customer_id, document, id, number, level, channel, effective_on, due_on,
        group_by_customer, min_interval_days"""
 LEFT_OUT = f"""
 WITH {_OPEN_ONLY},
@@ -135,12 +149,14 @@ WITH {
  ORDER BY business_id
 """
 
-# What the guard reads again for the claimed documents: everything that may have changed.
+_CALLED = "SELECT business_id, person FROM wanted WHERE channel = 'whatsapp'"
+# What the guard reads again for the claimed documents: everything that may have changed. A level
+# that has moved to the other channel is planned anew.
 REREAD = f"""
 WITH wanted AS (
   SELECT * FROM jsonb_to_recordset(CAST(:wanted AS jsonb))
-      AS w(message_id bigint, business_id text, person text, kind text, subject text, cycle text,
-           step text)
+      AS w(message_id bigint, business_id text, person text, channel text, kind text, subject text,
+           cycle text, step text)
 ), {
     with_facts(
         invoices="WHERE (i.business_id, i.id) IN (SELECT business_id, subject FROM wanted "
@@ -149,19 +165,27 @@ WITH wanted AS (
         f"WHERE kind = '{QUOTE}')",
     )
 },
-judged AS (SELECT f.*, {conditions.first_that_holds(at_send=True)} AS held_by FROM facts f)
+judged AS (
+  SELECT facts.*, {conditions.first_that_holds(at_send=True)} AS held_by,
+         {conditions.NO_EMAIL} AS no_email FROM facts
+), phones AS ({PHONES.format(customers=_CALLED)})
 SELECT w.message_id, w.subject AS wanted_subject, w.kind AS wanted_kind, f.*,
        b.name AS business_name, b.sender_name, b.sender_email, b.reply_to, b.phone, b.address,
-       b.siret, b.iban, s.late_penalty_rate,
+       b.siret, b.iban, b.zone, s.late_penalty_rate,
+       t.phone AS customer_phone, t.user_id AS customer_user_id,
        CASE WHEN f.id IS NULL THEN 'deleted' WHEN f.cycle <> w.cycle THEN 'reopened'
             WHEN f.customer_id <> w.person THEN 'customer_changed'
-            ELSE f.held_by END AS reason,
+            WHEN f.held_by IS NOT NULL THEN f.held_by
+            WHEN g.channel <> w.channel THEN 'channel_changed'
+            WHEN w.channel = 'email' AND f.no_email THEN 'no_email'
+            WHEN w.channel = 'whatsapp' AND COALESCE(t.phone, t.user_id) IS NULL THEN 'no_phone'
+       END AS reason,
        g.level AS wanted_level, g.tone AS wanted_tone, g.attach_pdf AS wanted_pdf
   FROM wanted w
   LEFT JOIN judged f ON f.business_id = w.business_id AND f.kind = w.kind AND f.id = w.subject
   LEFT JOIN ponctuel.businesses b ON b.id = f.business_id
   LEFT JOIN ponctuel.billing_settings s ON s.business_id = f.business_id
-  LEFT JOIN ponctuel.customers c ON c.business_id = f.business_id AND c.id = f.customer_id
+  LEFT JOIN phones t ON t.business_id = f.business_id AND t.customer_id = f.customer_id
   LEFT JOIN ponctuel.followup_levels g ON g.business_id = f.business_id
         AND g.document = f.document AND g.policy = f.level_policy
         AND g.level = w.step::integer
