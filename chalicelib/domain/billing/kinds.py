@@ -91,14 +91,20 @@ def _verdict(
     return compose(message, kept, subdivision)
 
 
-def _kind(name: str, title: str, template: str) -> Kind:
+def _kind(name: str, title: str, template: str, *, unsubscribable: bool = False) -> Kind:
     return Kind(
-        name=name, title=title, template=template, guard=still_wanted, late_after=queries.LATE_AFTER
+        name=name,
+        title=title,
+        template=template,
+        guard=still_wanted,
+        late_after=queries.LATE_AFTER,
+        unsubscribable=unsubscribable,
     )
 
 
 register(
     _kind(queries.INVOICE, "Relance de facture", "invoice_followup"),
     _kind(queries.LETTER, "Relance groupée de factures", "invoice_followup"),
-    _kind(queries.QUOTE, "Relance de devis", "quote_followup"),
+    # Nobody owes an answer to a quote.
+    _kind(queries.QUOTE, "Relance de devis", "quote_followup", unsubscribable=True),
 )
