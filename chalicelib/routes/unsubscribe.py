@@ -110,9 +110,11 @@ def _page(who: Reader, found: Preferences, notice: str = "") -> Answer:
 
 
 def _shown(choice: Choice) -> dict[str, object]:
+    from chalicelib.outbox.formats import typographie
+
     return {
         "category": choice.category,
-        "title": choice.title,
+        "title": typographie(choice.title),
         "stopped": choice.stopped,
         "can_resume": choice.can_resume,
     }
