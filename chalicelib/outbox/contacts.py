@@ -11,6 +11,10 @@ Channel = Literal["email", "whatsapp"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 
 
+# What an operator reads and may type.
+WORDS: dict[str, str] = {"email": "e-mail", "whatsapp": "WhatsApp"}
+
+
 def normalised(channel: Channel, written: str) -> str:
     """An e-mail address in lower case, its domain in ASCII; a telephone number in E.164. Raises
     `BadRequest`, without quoting what was written."""
