@@ -19,7 +19,7 @@ from chalicelib.errors import BadRequest, NotFound
 from chalicelib.outbox import consents, go_live, suppressions
 from chalicelib.outbox.contacts import CHANNELS, Channel, normalised
 from chalicelib.outbox.kinds import Kind, load
-from chalicelib.outbox.suppressions import AGAINST, EVERYTHING, MARKETING, Suppression
+from chalicelib.outbox.suppressions import EVERYTHING, MARKETING, Suppression
 from chalicelib.outbox.unsubscribe import Subscription
 from chalicelib.providers.mail.addresses import parse_addresses
 
@@ -44,17 +44,23 @@ SELECT m.channel, m.contact, m.recipient,
   LEFT JOIN ponctuel.messages m
     ON m.id = :message_id AND m.business_id = :business_id AND m.person = :person
 """)
-_STATES = text(f"""
+# As `permissions` judges a message.
+_STATES = text("""
 WITH m AS (
   SELECT CAST(:business_id AS text) AS business_id, CAST(:channel AS text) AS channel,
          CAST(:person AS text) AS person, x.value AS contact
     FROM jsonb_array_elements_text(CAST(:contacts AS jsonb)) AS x
 ), against AS (
   SELECT s.category, bool_or(s.reason <> 'unsubscribe') AS kept
-    FROM ponctuel.suppressions s JOIN m ON {AGAINST}
+    FROM ponctuel.suppressions s JOIN m
+      ON s.channel = m.channel AND s.business_id IN (m.business_id, '*')
+     AND (s.contact = m.contact
+          OR (s.reason = 'unsubscribe' AND s.person <> '' AND s.person = m.person
+              AND s.business_id = m.business_id))
+   WHERE s.lifted_at IS NULL
    GROUP BY s.category
 )
-SELECT (SELECT coalesce(jsonb_object_agg(category, kept), '{{}}') FROM against) AS stopped,
+SELECT (SELECT coalesce(jsonb_object_agg(category, kept), '{}') FROM against) AS stopped,
        EXISTS (SELECT 1 FROM ponctuel.consents c JOIN m ON c.contact = m.contact
                 WHERE c.business_id = m.business_id AND c.channel = m.channel
                   AND c.withdrawn_at IS NULL) AS consented
@@ -154,14 +160,18 @@ def preferences(connection: Connection, who: Reader) -> Preferences:
 def stop(connection: Connection, who: Reader, categories: Iterable[str]) -> None:
     """They want no more of these; harmless when it is so already."""
     own, refused = who.subscription, sorted(set(categories))
-    everywhere: list[tuple[Channel, str]] = [(c, "") for c in CHANNELS] if own.person else []
+    elsewhere: list[tuple[Channel, str]] = [
+        (channel, "")
+        for channel in CHANNELS
+        if own.person and not (channel == who.channel and who.contacts)
+    ]
     suppressions.suppress(
         connection,
         [
             Suppression(
                 own.business_id, channel, contact, "unsubscribe", category, own.person, who.source
             )
-            for channel, contact in (*who.addresses, *everywhere)
+            for channel, contact in (*who.addresses, *elsewhere)
             for category in refused
         ],
     )

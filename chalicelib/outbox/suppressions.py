@@ -4,9 +4,8 @@ One list per business over all its products; an address that takes no mail is on
 An entry is for a channel and a category: `*` (every message), `marketing`, or one kind. Entries are
 lifted, never deleted: they are what answers a complaint.
 
-A *contact* is an e-mail address in lower case, a number in E.164, or Meta's id of a user. An entry
-without one is for the person, wherever the business writes to them: who unsubscribed is left alone
-at a new address too.
+A *contact* is an e-mail address in lower case, a number in E.164, or Meta's id of a user. Who
+unsubscribed is left alone at any other contact too, so such an entry may have a person only.
 """
 
 from __future__ import annotations
@@ -35,13 +34,6 @@ REASONS: dict[str, str] = {
     "unreachable": "n'est pas joignable sur ce canal",
     "manual": "ajouté à la main",
 }
-
-# That the entry `s` is against `m`, which has business_id, channel, contact and person; whether its
-# category is concerned is for the caller to say.
-AGAINST = """s.lifted_at IS NULL AND s.channel = m.channel AND s.business_id IN (m.business_id, '*')
-   AND ((s.contact <> '' AND s.contact = m.contact)
-        OR (s.contact = '' AND s.person <> '' AND s.person = m.person
-            AND s.business_id = m.business_id))"""
 
 _SUPPRESS = text("""
 INSERT INTO ponctuel.suppressions
@@ -98,9 +90,9 @@ SELECT s.id, s.business_id, s.channel, s.contact, s.person, s.category, s.reason
 
 @dataclass(frozen=True)
 class Suppression:
-    """One entry to make. `business_id`: `*` for every business; `contact`: empty for the person
-    wherever they are; `source`: what made it, an event key or a person's name, never a text that
-    somebody wrote; `note`: an operator's reason."""
+    """One entry to make. `business_id`: `*` for every business; `contact`: empty where only the
+    person is known who unsubscribed; `source`: what made it, an event key or a person's name, never
+    a text that somebody wrote; `note`: an operator's reason."""
 
     business_id: str
     channel: Channel

@@ -7,6 +7,7 @@ import socket
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import timedelta
+from email.parser import BytesParser
 from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
@@ -121,11 +122,10 @@ def everything(door: Door) -> list[Any]:
 
 
 def of(category: str) -> list[tuple[str, str, str]]:
-    """What a click leaves: the message's addresses, and the person wherever they are."""
+    """What a click leaves: the message's addresses, and the person on the other channel."""
     return [
         ("email", ADDRESS, category),
         ("email", "b@martin.example", category),
-        ("email", "", category),
         ("whatsapp", "", category),
     ]
 
@@ -173,7 +173,7 @@ def test_one_click_ends_what_the_link_is_about_at_once(
 def test_one_click_works_on_both_addresses(reader: Door, under: str) -> None:
     door = reader.under_stage() if under else reader
     assert door.outside("POST", under + path(), headers=FORM, body=ONE_CLICK).status == 200
-    assert len(entries(reader)) == 4
+    assert entries(reader) == of(QUOTE)
 
 
 def test_looking_changes_nothing_however_often(reader: Door) -> None:
@@ -229,7 +229,7 @@ def test_who_changes_their_mind_gets_these_messages_again(reader: Door) -> None:
     assert lifted == [{"lifted_by": "C1", "lift_reason": "unsubscribe:1"}]
     choose(reader, f"stop:{QUOTE}")
     assert set(of(QUOTE)) < set(entries(reader))
-    assert len(entries(reader)) == 8
+    assert len(entries(reader)) == 6
 
 
 def test_no_more_messages_ends_all_that_may_be_refused_and_never_everything(reader: Door) -> None:
@@ -302,6 +302,51 @@ def test_a_number_that_is_another_message_s_by_now_gives_no_address_away(
     number = message(reader, QUOTE, recipient="other@elsewhere.example", **other)
     reader.outside("POST", path(number=number), headers=FORM, body=ONE_CLICK)
     assert entries(reader) == [("email", "", QUOTE), ("whatsapp", "", QUOTE)]
+
+
+def test_who_unsubscribed_is_left_alone_at_a_new_address(reader: Door) -> None:
+    choose(reader, f"stop:{QUOTE}")
+    number = message(reader, QUOTE, recipient="new@martin.example", contact="new@martin.example")
+    link = path(number=number)
+    assert "Vous ne recevez pas ces messages" in words(reader.outside("GET", link))
+    choose(reader, f"resume:{QUOTE}", link)
+    assert entries(reader) == []
+
+
+def test_the_relance_of_a_quote_carries_a_link_that_works_and_is_obeyed(
+    reader: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUBLIC_URL", "https://ponctuel.example/api")
+    deployment = reader.deployment
+    deployment.customer("C4", emails=ADDRESS)
+    deployment.quote("D1", customer_id="C4")
+    deployment.customer("C2", emails="c2@client.example")
+    deployment.invoice("F1", customer_id="C2")
+    deployment.tick()
+    invoice, quote = sorted(
+        (
+            BytesParser().parsebytes((deployment.smtp.folder / entry.file).read_bytes())
+            for entry in deployment.smtp.accepted()
+        ),
+        key=lambda mail: "List-Unsubscribe" in mail,
+    )
+    assert "List-Unsubscribe" not in invoice
+    assert quote["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    link = quote["List-Unsubscribe"].strip()[1:-1]
+    text, html = (part.get_payload(decode=True).decode() for part in quote.get_payload())
+    assert f"\r\n{link}\r\n" in text
+    assert f'href="{link}"' in html
+    where = link.removeprefix("https://ponctuel.example/api")
+    assert reader.outside("POST", where, headers=FORM, body=ONE_CLICK).status == 200
+    deployment.customer("C3", emails=ADDRESS)
+    deployment.quote("D3", customer_id="C3")
+    deployment.customer("C5", emails=ADDRESS)
+    deployment.invoice("F3", customer_id="C5")
+    deployment.tick()
+    (refused,) = deployment.messages(subject="D3")
+    assert (refused["state"], refused["error_code"]) == ("cancelled", "unsubscribed")
+    (sent,) = deployment.messages(subject="F3")
+    assert sent["state"] == "accepted"
 
 
 def test_two_businesses_with_the_same_ids_do_not_meet(reader: Door) -> None:

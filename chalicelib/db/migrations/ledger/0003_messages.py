@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS ponctuel.suppressions (
   id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   business_id  text NOT NULL,                 -- '*': every business (an address that takes no mail)
   channel      text NOT NULL CHECK (channel IN ('email','whatsapp')),
-  -- address in lower case, E.164, or Meta's user id; '': wherever the person is written to
+  -- address in lower case, E.164, or Meta's user id; '': only the person is known
   contact      text NOT NULL,
   person       text NOT NULL DEFAULT '' CHECK (contact <> '' OR person <> ''),
   category     text NOT NULL DEFAULT '*',     -- '*', 'marketing', or one kind of message
