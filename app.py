@@ -7,6 +7,7 @@
 | today's users' cron addresses | `chalicelib/routes/compat` | their cron services                 |
 | jobs and runs                 | `chalicelib/routes/jobs`,  | operators                           |
 |                               | `chalicelib/routes/runs`   |                                     |
+| pages of customers' links     | `chalicelib/routes/unsubscribe` | a message's recipient       |
 | health and OpenAPI            | `chalicelib/routes/health`, `openapi` | monitors, developers     |
 
 A job's Lambda imports its own module and never this one.

@@ -24,6 +24,8 @@ COMMANDS = (
     "cli.followups",
     "cli.messages",
     "cli.operate",
+    "cli.suppressions",
+    "cli.consents",
     "cli.quarantine",
     "cli.import_file",
     "cli.whatsapp",

@@ -26,7 +26,7 @@ from chalicelib.outbox.settle import FIRST_PROOF
 # Holds that lift by themselves: the message is looked at again once `not_before` has passed.
 RETRIED_HOLDS = (
     *("window", "attachment", "variable", "sender", "template", "guard", "unknown_kind"),
-    *("number", "quiet", "cap", "quota"),
+    *("number", "quiet", "cap", "quota", "unsubscribe"),
 )
 # A message whose letter saw that many processes die is claimed alone, then set aside.
 SUSPECT_CLAIMS = 2

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from chalicelib import logs
-from chalicelib.errors import AttachmentUnavailable, MissingVariable, ProviderError
+from chalicelib.errors import (
+    AttachmentUnavailable,
+    ItemFailed,
+    MissingVariable,
+    ProviderError,
+    SettingsError,
+)
 from chalicelib.outbox.kinds import Claimed, Kind, Send
 from chalicelib.outbox.permissions import Whom
 from chalicelib.outbox.rendering import Rendered, render
+from chalicelib.outbox.unsubscribe_link import Link, for_message
 from chalicelib.outbox.withheld import Withheld
 from chalicelib.providers.mail.addresses import parse_addresses
 from chalicelib.providers.mail.mime import message_id
@@ -44,6 +52,9 @@ def compose(
     (in lower case) that may be written to, None for all. Raises `Withheld`."""
     recipients = _recipients(send, anybody, welcome)
     sender = _sender(send)
+    link = _unsubscribe_link(message, kind)
+    if link is not None:
+        send = replace(send, content={**send.content, "unsubscribe_url": link.url})
     rendered = _rendered(message, kind, send)
     mail = Mail(
         reference=reference,
@@ -57,6 +68,7 @@ def compose(
         text=rendered.text,
         html=rendered.html,
         attachments=_attachments(send, storage),
+        headers=link.headers if link is not None else {},
     )
     return mail, rendered
 
@@ -118,6 +130,13 @@ def _reply_to(send: Send) -> Address | None:
     if not usable:
         raise Withheld("sender", "L'adresse de réponse de l'entreprise n'est pas valable.")
     return Address(usable[0])
+
+
+def _unsubscribe_link(message: Claimed, kind: Kind) -> Link | None:
+    try:
+        return for_message(message, kind, settings())
+    except (SettingsError, ItemFailed) as error:
+        raise Withheld("unsubscribe", str(error)) from error
 
 
 def _rendered(message: Claimed, kind: Kind, send: Send) -> Rendered:

@@ -38,6 +38,7 @@ HOLDS: Mapping[str, str] = {
     "variable": "information manquante",
     "sender": "pas d'adresse d'expédition",
     "template": "modèle en échec",
+    "unsubscribe": "pas de lien de désinscription",
     "guard": "vérification en échec",
     "unknown_kind": "genre de message inconnu de cette version",
     "approval": "volume inhabituel, à approuver",

@@ -88,6 +88,13 @@ def explained() -> Iterator[None]:
         ) from error
 
 
+def page(name: str, content: Mapping[str, object]) -> str:
+    """The web page `templates/pages/<name>.html` with `content`, which may come from strangers: it
+    is cleaned and escaped as in an e-mail."""
+    template = environment(html=True).get_template(f"pages/{name}.html")
+    return template.render(Section("", content)).strip() + "\n"
+
+
 def sample(template: str) -> dict[str, Any]:
     """The sample content of a template, for previews and tests."""
     content: dict[str, Any] = json.loads(

@@ -69,8 +69,8 @@ def read(token: str, *, stage: str, secrets: Secrets) -> Subscription:
         genuine |= hmac.compare_digest(signature, _signature(payload, stage, key))
     if not genuine:
         raise BadRequest(
-            "Ce lien de désinscription est incomplet ou n'est plus reconnu. Reprenez celui du "
-            "dernier message reçu, ou répondez STOP à ce message.",
+            "Ce lien de désinscription est incomplet ou n'est plus reconnu. Ouvrez celui du "
+            "dernier message reçu, ou répondez à ce message pour demander à ne plus en recevoir.",
             code="link",
         )
     padding = "=" * (-len(payload) % 4)

@@ -60,7 +60,10 @@ class Call:
 
     @property
     def path(self) -> str:
-        """The path as it was called, stage included; never the query, which may hold the secret."""
+        """The path as it was called, stage included; never the query, which may hold the secret,
+        nor a token: the route's pattern stands for an address that opens by itself."""
+        if "token" in self.parameters:
+            return clean_path(str(self._context.get("resourcePath") or ""))
         return clean_path(str(self._context.get("path") or self.event.get("path") or ""))
 
     @property

@@ -42,7 +42,7 @@ _request: ContextVar[Request] = ContextVar("ponctuel_http_request")
 class Route:
     """One row of the table of routes. `access`: where the secret may be; an open route needs none.
     `query`, `body` and `responses` are OpenAPI's: parameters with what they mean, JSON schemas of
-    the body's fields, what each status means."""
+    the body's fields, what each status means. `html`: it answers pages and takes forms."""
 
     path: str
     methods: tuple[str, ...]
@@ -53,6 +53,7 @@ class Route:
     query: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     responses: Mapping[int, str] = field(default_factory=lambda: {200: "Done."})
+    html: bool = False
 
 
 def register(app: Chalice, routes: Iterable[Route]) -> None:

@@ -40,7 +40,8 @@ def document(routes: Iterable[Route], server: str) -> dict[str, Any]:
 def _operation(route: Route, method: str) -> dict[str, Any]:
     answer = ANSWERS.get((method, route.path), "Run")
     responses = {
-        str(status): _response(status, text, answer) for status, text in route.responses.items()
+        str(status): _page(text) if route.html else _response(status, text, answer)
+        for status, text in route.responses.items()
     }
     operation: dict[str, Any] = {
         "operationId": _identifier(route, method),
@@ -59,7 +60,9 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
         operation["parameters"] = parameters
     if route.body is not None:
         schema = {"type": "object", "properties": route.body, "additionalProperties": False}
-        operation["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+        form = ("application/x-www-form-urlencoded", "multipart/form-data")
+        kinds = form if route.html else ("application/json",)
+        operation["requestBody"] = {"content": {kind: {"schema": schema} for kind in kinds}}
     if route.access != "open":
         refused = 403 if route.family == "forbidden" else 401
         responses[str(refused)] = _response(refused, "The secret is missing or wrong.", answer)
@@ -67,6 +70,10 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
         query: list[dict[str, Any]] = [{"query": []}] if route.access == "bearer_or_query" else []
         operation["security"] = [{"bearer": []}, *query]
     return operation
+
+
+def _page(text: str) -> dict[str, Any]:
+    return {"description": text, "content": {"text/html": {"schema": {"type": "string"}}}}
 
 
 def _response(status: int, text: str, answer: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from cli.imports.folding import shown
 
 SEPARATORS = (";", "\t", "|", ",")
 HEADER_WITHIN_ROWS = 30
+INVOICE_COLUMNS = "numéro, client, date, échéance, montant TTC…"
 # A text in quotes may hold line breaks (an address, a note); more of them is a quote left open.
 MAX_LINES_OF_A_ROW = 50
 MAX_ROW_CHARACTERS = 100_000
@@ -74,10 +75,12 @@ class Table:
                 yield Row(row.line, row.cells + ("",) * (width - len(row.cells)))
 
 
-def find_table(source: Source, score: Callable[[tuple[str, ...]], int]) -> Table:
+def find_table(
+    source: Source, score: Callable[[tuple[str, ...]], int], columns: str = INVOICE_COLUMNS
+) -> Table:
     """The table in `source`: its header is the row, among the first 30 and over all separators and
     encodings, to which `score` gives most (the number of columns it knows). Raises
-    `UnreadableFile` when no row has a score."""
+    `UnreadableFile`, which names the `columns`, when no row has a score."""
     best: tuple[int, Table] | None = None
     for encoding in SINGLE_BYTE_ENCODINGS:
         for separator in SEPARATORS:
@@ -89,7 +92,7 @@ def find_table(source: Source, score: Callable[[tuple[str, ...]], int]) -> Table
     if best is None:
         raise UnreadableFile(
             "Aucune ligne d'en-tête n'a été reconnue : la première ligne du fichier doit nommer "
-            "les colonnes (numéro, client, date, échéance, montant TTC…). "
+            f"les colonnes ({columns}). "
             f"Début du fichier : « {_beginning(source)} »."
         )
     return best[1]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from email.parser import BytesParser
 
 import pytest
 
@@ -118,6 +120,22 @@ def test_the_envelope_our_reference_and_the_configuration_set_travel_with_the_me
     }
     assert call["EmailTags"] == [{"Name": "ponctuel-message", "Value": "3f2a91bc-42"}]
     assert call["ConfigurationSetName"] == "relances"
+
+
+def test_the_headers_of_one_click_unsubscription_reach_amazon_whole(
+    stage: Stage, sender: SesProvider
+) -> None:
+    stage.conversation = http("200 OK", ACCEPTED)
+    link = f"<https://ponctuel.example.fr/api/unsubscribe/1.{'x' * 500}>"
+    one_click = {
+        "List-Unsubscribe": link,
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+    sender.send(mail(headers=one_click))
+    (call,) = stage.calls
+    raw = base64.b64decode(call["Content"]["Raw"]["Data"])  # type: ignore[index]  # it is JSON
+    sent = BytesParser().parsebytes(raw)
+    assert {name: sent[name].strip() for name in one_click} == one_click
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,14 @@ def _verdict(
     return compose(message, kept, subdivision)
 
 
-def _kind(name: str, title: str, template: str, whatsapp: str | None) -> Kind:
+def _kind(
+    name: str,
+    title: str,
+    template: str,
+    *,
+    whatsapp: str | None = None,
+    unsubscribable: bool = False,
+) -> Kind:
     return Kind(
         name=name,
         title=title,
@@ -100,11 +107,19 @@ def _kind(name: str, title: str, template: str, whatsapp: str | None) -> Kind:
         guard=still_wanted,
         late_after=queries.LATE_AFTER,
         whatsapp=whatsapp,
+        unsubscribable=unsubscribable,
     )
 
 
 register(
-    _kind(queries.INVOICE, "Relance de facture", "invoice_followup", "invoice_followup"),
-    _kind(queries.LETTER, "Relance groupée de factures", "invoice_followup", None),
-    _kind(queries.QUOTE, "Relance de devis", "quote_followup", "quote_followup"),
+    _kind(queries.INVOICE, "Relance de facture", "invoice_followup", whatsapp="invoice_followup"),
+    _kind(queries.LETTER, "Relance groupée de factures", "invoice_followup"),
+    # Nobody owes an answer to a quote.
+    _kind(
+        queries.QUOTE,
+        "Relance de devis",
+        "quote_followup",
+        whatsapp="quote_followup",
+        unsubscribable=True,
+    ),
 )

@@ -39,19 +39,23 @@ CREATE TABLE IF NOT EXISTS ponctuel.suppressions (
   id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   business_id  text NOT NULL,                 -- '*': every business (an address that takes no mail)
   channel      text NOT NULL CHECK (channel IN ('email','whatsapp')),
-  contact      text NOT NULL,                 -- address in lower case, E.164, or Meta's user id
-  person       text NOT NULL DEFAULT '',
+  -- address in lower case, E.164, or Meta's user id; '': only the person is known
+  contact      text NOT NULL,
+  person       text NOT NULL DEFAULT '' CHECK (contact <> '' OR person <> ''),
   category     text NOT NULL DEFAULT '*',     -- '*', 'marketing', or one kind of message
   reason       text NOT NULL CHECK (reason IN
                  ('stop','unsubscribe','complaint','hard_bounce','unreachable','manual')),
   at           timestamptz NOT NULL,
   source       text NOT NULL DEFAULT '',      -- event key, message, or who entered it
+  note         text NOT NULL DEFAULT '',      -- why, in the words of who entered it
   lifted_at    timestamptz,
   lifted_by    text,
   lift_reason  text
 );
 CREATE UNIQUE INDEX IF NOT EXISTS suppressions_in_force
-  ON ponctuel.suppressions (contact, channel, business_id, category) WHERE lifted_at IS NULL;
+  ON ponctuel.suppressions (contact, channel, business_id, category,
+                            (CASE WHEN contact = '' THEN person ELSE '' END))
+  WHERE lifted_at IS NULL;
 CREATE INDEX IF NOT EXISTS suppressions_by_person
   ON ponctuel.suppressions (business_id, person) WHERE person <> '';
 
