@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 from chalicelib.domain.billing.conditions import REASONS
+from chalicelib.outbox.operator import STATES
+from chalicelib.outbox.verdicts import CODES, PROVIDERS
 
-EVENTS = {
+# What operators and jobs did, what providers told, and how an attempt ended.
+EVENTS = STATES | {
+    "submitting": "appel du fournisseur",
     "released": "libéré",
+    "under_review": "retenu pour la mise en service de l'entreprise",
     "discarded": "écarté à la mise en service",
-    "cancelled": "annulé",
     "arrived": "déclaré arrivé",
     "resent": "à renvoyer",
     "followup_retry": "niveau à renvoyer",
     "followup_skip": "niveau passé",
     "followup_stop": "relances arrêtées",
+    "sent": "transmis",
+    "read": "lu",
+    "bounce": "retourné",
+    "complaint": "signalé comme indésirable",
 }
-_CODES = REASONS | {
-    "cancelled_by_operator": "annulé par l'exploitant",
-    "discarded": "écarté à la mise en service",
-    "some_refused": "refusé pour une partie des destinataires",
-    "no_verdict": "le document n'est plus à relancer",
+# Of what people wrote.
+INTENTS = {"opt_out": "ne veut plus rien recevoir", "opt_in": "veut de nouveau recevoir"}
+OUTCOMES = {
+    "taken": "pris en compte",
+    "not_ours": "sans objet",
+    "failed": "en échec, à reprendre",
 }
+_CODES = REASONS | CODES
 
 
 def code_in_words(code: str | None) -> str | None:
     """The sentence of a message's `error_code`; an unknown code as it is."""
     return _CODES.get(code, code) if code else None
+
+
+def actor_in_words(name: str) -> str:
+    """A provider by its own name, a person as the ledger has it."""
+    return PROVIDERS.get(name, name)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from chalicelib.routes import compat, followups, health, jobs, messages, openapi, quarantine, runs
+from chalicelib.routes import (
+    acting,
+    compat,
+    followups,
+    health,
+    jobs,
+    messages,
+    openapi,
+    quarantine,
+    runs,
+    sending,
+)
 from chalicelib.routes.answers import Answer
 from chalicelib.routes.call import Call
 from chalicelib.routes.door import Route
@@ -17,6 +28,8 @@ ROUTES: tuple[Route, ...] = (
     *jobs.ROUTES,
     *runs.ROUTES,
     *messages.ROUTES,
+    *acting.ROUTES,
+    *sending.ROUTES,
     *followups.ROUTES,
     *quarantine.ROUTES,
     *health.ROUTES,
