@@ -1,4 +1,4 @@
-"""`limits`: what a business may send, where it is less than the account's quota and the usual caps."""
+"""`limits`: what a business may send, where it is less than the usual caps and quotas."""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ from chalicelib.outbox.operator import STATES
 from chalicelib.outbox.verdicts import CODES, PROVIDERS
 
 # What operators and jobs did, what providers told, and how an attempt ended.
-EVENTS = STATES | {
+EVENTS = {
+    **STATES,
     "submitting": "appel du fournisseur",
     "released": "libéré",
     "under_review": "retenu pour la mise en service de l'entreprise",
@@ -29,7 +30,7 @@ OUTCOMES = {
     "not_ours": "sans objet",
     "failed": "en échec, à reprendre",
 }
-_CODES = REASONS | CODES
+_CODES = {**REASONS, **CODES}
 
 
 def code_in_words(code: str | None) -> str | None:

@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import quote
 
 from chalicelib.errors import NotFound
+from cli.installation import Row
 from cli.remote.address import address
 from cli.remote.client import Client, StageError
-from cli.installation import Row
 from cli.remote.plain import detail, plain, run, snake
 from cli.source import user
 
@@ -67,7 +67,7 @@ class Stage:
     def decide(
         self, decision: str, document: str, number: str, business_id: str | None, reason: str
     ) -> Row:
-        asked = {"decision": decision, "document": document, "number": number}
+        asked: Row = {"decision": decision, "document": document, "number": number}
         asked |= {"business": business_id, "reason": reason, "by": user()}
         return _without_success(self.client.post("/followups/decisions", asked))
 
