@@ -1,4 +1,4 @@
-"""`limits`: what a business may send, where it is less than the usual caps and quotas."""
+"""`limits`: what a business may send, where it is not as usual."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from chalicelib.errors import BadRequest
+from chalicelib.outbox.allowance import PERSON_PER_DAY, PERSON_PER_WEEK
 from chalicelib.outbox.reading import CHANNELS
 from chalicelib.outbox.sending_limits import MOST, NAMES
 from cli import output
@@ -20,9 +21,15 @@ from cli.source import opened
 _MEANING = {
     "per_day": "messages par 24 heures, à tous",
     "person_per_day": "messages par 24 heures à une même personne",
-    "person_per_week": "messages par semaine à une même personne",
+    "person_per_week": "messages en 7 jours à une même personne",
 }
-NONE = "aucune"
+USUAL = "usuelle"
+# What a limit is where the business has none of its own.
+_USUALLY = {
+    "per_day": "quota du compte",
+    "person_per_day": f"{PERSON_PER_DAY} ({USUAL})",
+    "person_per_week": f"{PERSON_PER_WEEK} ({USUAL})",
+}
 
 
 def register(subparsers: Any) -> None:
@@ -45,16 +52,16 @@ def register(subparsers: Any) -> None:
             dest=name,
             type=limit,
             default=argparse.SUPPRESS,
-            help=f"{_MEANING[name]} ; « {NONE} » la supprime",
+            help=f"{_MEANING[name]} ; « {USUAL} » : comme partout",
         )
 
 
 def limit(text: str) -> int | None:
-    """A whole number from 0; None for no limit."""
-    if text.casefold() == NONE:
+    """A whole number from 0; None for the usual one."""
+    if text.casefold() == USUAL:
         return None
     if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) > MOST:
-        raise argparse.ArgumentTypeError(f"« {text} » : attendu un nombre, ou « {NONE} »")
+        raise argparse.ArgumentTypeError(f"« {text} » : attendu un nombre, ou « {USUAL} »")
     return int(text)
 
 
@@ -78,7 +85,7 @@ def _set(arguments: Namespace) -> int:
 
 def _show(screen: Console, data: Sequence[Mapping[str, Any]]) -> None:
     if not data:
-        output.line(screen, "Aucune entreprise n'a de limite à elle.")
+        output.line(screen, "Toutes les entreprises ont les limites usuelles.")
     output.table(
         screen,
         (
@@ -94,7 +101,7 @@ def _show(screen: Console, data: Sequence[Mapping[str, Any]]) -> None:
             (
                 row["business_id"],
                 CHANNELS[row["channel"]],
-                *(NONE if row[name] is None else row[name] for name in NAMES),
+                *(_USUALLY[name] if row[name] is None else row[name] for name in NAMES),
                 row["set_at"],
                 row["set_by"],
             )

@@ -198,13 +198,13 @@ def _show_one(screen: Console, data: dict[str, Any]) -> None:
         output.line(screen, "\nEn réponse", "bold")
         output.table(
             screen,
-            ("le", "de", "texte", "intention"),
+            ("le", "de", "intention", "texte"),
             [
                 (
                     reply["at"],
                     reply["contact"],
-                    reply["text"] or f"({reply['kind']})",
                     INTENTS.get(reply["intent"] or "", reply["intent"]),
+                    reply["text"] or f"({reply['kind']})",
                 )
                 for reply in data["replies"]
             ],

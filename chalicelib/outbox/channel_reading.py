@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from chalicelib.outbox import circuit
-from chalicelib.outbox.circuit import Circuit, Policy
+from chalicelib.outbox.allowance import BREAKER
+from chalicelib.outbox.circuit import Circuit
 from chalicelib.settings import Settings
 
 _ROWS = text("""
@@ -33,9 +33,7 @@ SELECT channel, business_id, s.tokens, s.tokens_at, COALESCE(s.failures, 0) AS f
 """)
 
 
-def channels(
-    connection: Connection, settings: Settings, policy: Policy | None = None
-) -> list[dict[str, Any]]:
+def channels(connection: Connection, settings: Settings) -> list[dict[str, Any]]:
     """Each channel of the account (`business_id` is empty), and of the businesses that have a state
     or a limit of their own. `circuit`: closed, open, half_open; `retry_at`: when an open one is
     tried; `rate`: messages a second, `tokens` as at `tokens_at`; `used` of `quota` in the last
@@ -47,7 +45,7 @@ def channels(
         own = row["business_id"] != ""
         found.append(
             {name: row[name] for name in ("channel", "business_id")}
-            | _circuit(row, policy or Policy(), row["clock"])
+            | _circuit(row)
             | {
                 "rate": None if own else rates.get(row["channel"]),
                 "tokens": None if row["tokens"] is None else round(row["tokens"], 1),
@@ -59,11 +57,11 @@ def channels(
     return found
 
 
-def _circuit(row: Mapping[Any, Any], policy: Policy, clock: datetime) -> dict[str, Any]:
+def _circuit(row: Mapping[Any, Any]) -> dict[str, Any]:
     state = Circuit(**{name: row[name] for name in Circuit.__dataclass_fields__})
     return {
-        "circuit": circuit.position(state, policy, clock),
-        "retry_at": circuit.retry_at(state, policy),
+        "circuit": circuit.position(state, BREAKER, row["clock"]),
+        "retry_at": circuit.retry_at(state, BREAKER),
         "failures": state.failures,
         "opened_at": state.opened_at,
     }

@@ -1,5 +1,6 @@
-"""What a business may send, where an operator wants less than the account's quota and the usual
-caps: messages a day over everybody, and per person a day and a week."""
+"""What a business may send, where an operator wants something else than the account's quota and the
+usual caps: messages in 24 hours over everybody, and to one person in 24 hours and in 7 days. How
+they are counted: `allowance`."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ RETURNING {_COLUMNS}
 
 
 def limits(connection: Connection, business_id: str | None = None) -> list[dict[str, Any]]:
-    """The businesses that have limits of their own, per channel; null: none of its own."""
+    """The businesses that have limits of their own, per channel; null: as usual."""
     found = connection.execute(_LIST, {"business_id": business_id}).mappings()
     return [dict(row) for row in found]
 
@@ -53,7 +54,7 @@ def set_limits(
     *,
     by: str,
 ) -> dict[str, Any]:
-    """Sets the limits that are given (see `NAMES`), None taking one away, and returns all of the
+    """Sets the limits that are given (see `NAMES`), None for the usual one, and returns all of the
     business's on that channel. Raises `BadRequest`."""
     if not changed:
         raise BadRequest(f"Donnez au moins une limite : {', '.join(NAMES)}.")

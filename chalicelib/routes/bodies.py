@@ -67,11 +67,11 @@ def numbers(body: Body, name: str, most: int) -> list[int]:
 
 
 def limit(body: Body, name: str, most: int) -> int | None:
-    """A whole number from 0, or null for no limit."""
+    """A whole number from 0, or null for the usual one."""
     given = body[name]
     usable = isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= most
     if given is not None and not usable:
-        raise BadRequest(f"{name} doit être un nombre entier, ou null pour aucune limite.")
+        raise BadRequest(f"{name} doit être un nombre entier, ou null pour la limite usuelle.")
     return given  # type: ignore[no-any-return]  # an int or None, as just asked
 
 

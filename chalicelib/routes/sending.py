@@ -84,7 +84,7 @@ ROUTES = (
         "/limits",
         ("GET",),
         list_limits,
-        summary="What businesses may send, where it is less than the account's quota.",
+        summary="What businesses may send, where it is not as usual.",
         query={"business": "A business's id."},
         responses={200: "The limits.", 400: "A parameter cannot be used."},
     ),
@@ -92,7 +92,7 @@ ROUTES = (
         "/limits",
         ("POST",),
         set_limits,
-        summary="Sets a business's limits on a channel; null takes one away.",
+        summary="Sets a business's limits on a channel; null: the usual one again.",
         body={
             "business": {"type": "string"},
             "channel": {"enum": list(reading.CHANNELS)},

@@ -219,7 +219,7 @@ def test_a_business_goes_live_and_a_level_is_decided_upon_from_afar(
 
 
 def test_a_businesss_limits_are_set_from_afar(lived: Deployment, ponctuel: CommandLine) -> None:
-    asked = ("limits", "set", "--business", "B1", "--channel", "whatsapp", "--per-day", "aucune")
+    asked = ("limits", "set", "--business", "B1", "--channel", "whatsapp", "--per-day", "usuelle")
     there = ponctuel(*asked, "--json", "--stage", "essai").data
     assert there == ponctuel("limits", "list", "--json").data
     assert [(row["per_day"], row["person_per_day"], row["set_by"]) for row in there] == [

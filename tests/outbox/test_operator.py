@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from chalicelib.outbox import claim, operator
-from chalicelib.outbox.claim import News
+from chalicelib.outbox import operator
 from chalicelib.outbox.operator import Acted
+from chalicelib.outbox.settle import News, settle
 from tests.harness import KINDS, Deployment
 
 CLAIM = UUID(int=7)
@@ -129,7 +129,7 @@ def test_a_message_cancelled_while_it_is_claimed_gives_back_its_place(
     assert act(deployment, "cancel").changed == (1,)
     assert row(deployment)["counted_at"] is None
     with deployment.database.begin() as connection:
-        assert claim.settle(connection, CLAIM, [News(1, "claimed", "submitting")]) == set()
+        assert settle(connection, CLAIM, [News(1, "claimed", "submitting")]) == set()
     assert row(deployment)["state"] == "cancelled"
 
 
@@ -140,7 +140,7 @@ def test_an_answer_that_comes_after_a_resend_does_not_settle_the_second_attempt(
     act(deployment, "resend")
     with deployment.database.begin() as connection:
         for was in ("submitting", "uncertain", "planned"):
-            assert claim.settle(connection, CLAIM, [News(1, was, "accepted")]) == set()
+            assert settle(connection, CLAIM, [News(1, was, "accepted")]) == set()
     assert row(deployment)["state"] == "planned"
 
 
@@ -166,7 +166,7 @@ def test_who_comes_second_finds_the_message_gone(
     message_in(deployment, state, ATTEMPT)
     with ThreadPoolExecutor(1) as thread:
         with deployment.database.begin() as connection:
-            assert claim.settle(connection, CLAIM, [News(1, state, becomes)]) == {1}
+            assert settle(connection, CLAIM, [News(1, state, becomes)]) == {1}
             waiting = thread.submit(act_elsewhere, deployment, verb)
             with pytest.raises(TimeoutError):
                 waiting.result(timeout=0.2)

@@ -64,9 +64,9 @@ def message(state: str, *events: dict[str, Any], **columns: Any) -> dict[str, An
                 "held",
                 hold_reason="quiet",
                 not_before=LATER,
-                error="Il est 22 h 40 chez le destinataire.",
+                error="Il était 22 h 40 chez le destinataire.",
             ),
-            "Pas encore : retenu jusqu'au 11 mars 2026 à 8 h 00 : il est 22 h 40 chez le "
+            "Pas encore : retenu jusqu'au 11 mars 2026 à 8 h 00 : il était 22 h 40 chez le "
             "destinataire.",
         ),
         (

@@ -169,7 +169,7 @@ def test_a_level_that_did_not_go_out_is_decided_upon(in_review: Door) -> None:
     assert in_review.post("/followups/decisions", asked | {"number": "F9"}).status == 404
 
 
-def test_limits_are_set_one_at_a_time_and_taken_away_by_null(in_review: Door) -> None:
+def test_limits_are_set_one_at_a_time_and_usual_again_by_null(in_review: Door) -> None:
     asked = {"business": "B1", "channel": "whatsapp", "by": "anne"}
     in_review.post("/limits", asked | {"per_day": 200, "person_per_week": 3})
     in_review.post("/limits", asked | {"per_day": 0})
