@@ -15,6 +15,10 @@ EVENTS = {
     "discarded": "écarté à la mise en service",
     "arrived": "déclaré arrivé",
     "resent": "à renvoyer",
+    "restored": "repris d'une base restaurée",
+    "proved": "preuve trouvée",
+    "unproved": "aucune preuve trouvée",
+    "resent_by_policy": "à renvoyer, selon la règle de son genre",
     "followup_retry": "niveau à renvoyer",
     "followup_skip": "niveau passé",
     "followup_stop": "relances arrêtées",
@@ -30,6 +34,7 @@ OUTCOMES = {
     "not_ours": "sans objet",
     "failed": "en échec, à reprendre",
 }
+_ACTORS = {**PROVIDERS, "webhook": "le fournisseur", "reconcile": "recherche de preuves"}
 _CODES = {**REASONS, **CODES}
 
 
@@ -39,5 +44,5 @@ def code_in_words(code: str | None) -> str | None:
 
 
 def actor_in_words(name: str) -> str:
-    """A provider by its own name, a person as the ledger has it."""
-    return PROVIDERS.get(name, name)
+    """A provider or a job of ours by its name, a person as the ledger has it."""
+    return _ACTORS.get(name, name)

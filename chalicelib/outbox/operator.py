@@ -59,9 +59,8 @@ HOLDS: Mapping[str, str] = {
 # Holds that only an operator lifts. Nobody lifts the recipient's night or fill: they end by
 # themselves, like everything that is not here.
 RELEASABLE = ("review", "approval", "stage", "quarantine", "restored")
-# What `release` of a whole kind takes: what killed a process or may be a second copy is looked at
-# one by one.
-RELEASED_BY_KIND = ("review", "approval", "stage")
+# What `release` of a whole kind takes: what killed a process is looked at one by one.
+RELEASED_BY_KIND = ("review", "approval", "stage", "restored")
 
 # Attempts that ended badly, or nobody knows how.
 RESENDABLE = ("uncertain", "refused", "failed")
@@ -84,7 +83,7 @@ WITH asked AS (
     FROM ponctuel.messages m WHERE m.id IN (SELECT id FROM asked) FOR UPDATE OF m
 ), changed AS (
   UPDATE ponctuel.messages m SET {change}
-    FROM locked LEFT JOIN late USING (kind) WHERE m.id = locked.id AND {allowed}
+    FROM locked LEFT JOIN late USING (kind) WHERE m.id = locked.id AND ({allowed})
   RETURNING m.id
 ), recorded AS (
   INSERT INTO ponctuel.message_events (message_id, at, event, actor, reason)
@@ -122,8 +121,9 @@ _CANCEL = _ACT.format(
 )
 _ARRIVED = _ACT.format(
     change="state = 'accepted', settled_at = ponctuel.clock(), error_code = NULL, error = NULL,"
-    " proof_at = NULL",
-    allowed="locked.state = 'uncertain'",
+    " proof_at = NULL, hold_reason = NULL",
+    allowed="locked.state = 'uncertain'"
+    " OR (locked.state = 'held' AND locked.hold_reason IN ('restored', 'review'))",
 )
 # The limit counts anew: the operator knows how late it is.
 _RESEND = _ACT.format(
@@ -184,7 +184,8 @@ def cancel(connection: Connection, ids: Sequence[int], *, by: str, reason: str) 
 
 
 def arrived(connection: Connection, ids: Sequence[int], *, by: str, reason: str) -> Acted:
-    """uncertain → accepted, because the operator has seen that it arrived."""
+    """uncertain, or held (restored, review) → accepted, because the operator has seen that it
+    arrived: after a restore, a message of before may have been planned again."""
     return _act(connection, _ARRIVED, "arrived", ids, by, needed(reason))
 
 

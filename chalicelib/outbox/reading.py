@@ -16,8 +16,16 @@ from chalicelib.outbox import verdicts
 UNSENT = ("planned", "held", "claimed")
 FILTERS = ("state", "hold", "business_id", "kind", "channel", "person", "contact", "since")
 CHANNELS: Mapping[str, str] = {"email": "e-mail", "whatsapp": "WhatsApp"}
-# What an operator did → the state that it led to.
-ENDINGS: Mapping[str, str] = {"arrived": "accepted", "discarded": "cancelled"}
+# What was done → the state that it led to.
+ENDINGS: Mapping[str, str] = {
+    "arrived": "accepted",
+    "proved": "accepted",
+    "discarded": "cancelled",
+    "read": "delivered",
+    "sent": "accepted",
+}
+# Who acted, where a provider told something.
+WEBHOOK = "webhook"
 # Those who read are in France; a day begins there.
 ZONE = ZoneInfo("Europe/Paris")
 
@@ -59,7 +67,8 @@ SELECT m.id, m.business_id, m.kind, m.subject, m.cycle, m.step, m.channel, m.per
           FROM ponctuel.message_events e WHERE e.message_id = m.id) AS events,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('at', w.at, 'provider', w.provider,
                  'type', w.type, 'outcome', w.outcome, 'state', w.payload->>'state',
-                 'code', w.payload->>'code') ORDER BY w.at, w.received_at, w.event_key), '[]')
+                 'code', COALESCE(w.payload->>'code', w.payload->>'reason'))
+                 ORDER BY w.at, w.received_at, w.event_key), '[]')
           FROM ponctuel.webhook_events w WHERE w.message_id = m.id) AS told,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('id', i.id, 'at', i.at, 'contact', i.contact,
                  'kind', i.kind, 'text', i.text, 'intent', i.intent) ORDER BY i.at, i.id), '[]')
@@ -108,12 +117,19 @@ def history(row: Mapping[str, Any], told: list[dict[str, Any]]) -> list[dict[str
     operators did, what its provider told (`told`: rows of webhook_events), and how it ended where
     none of them says so."""
     entries = [_entry(row["planned_at"], "planned")]
-    entries += [_dated(event) for event in row["events"]]
     if row["submitting_at"]:
         entries.append(_entry(row["submitting_at"], "submitting", row["provider"]))
     for event in told:
         name = event["state"] or event["type"]
         entries.append(_entry(event["at"], name, event["provider"], event["code"]))
+    # Events that moved the message are kept twice, and `told` is forgotten first.
+    known = {(entry["at"], entry["event"]) for entry in entries}
+    own = [_dated(event) for event in row["events"]]
+    entries += [
+        event
+        for event in own
+        if event["actor"] != WEBHOOK or (event["at"], event["event"]) not in known
+    ]
     # Of this attempt; providers date by the second.
     begun = (row["submitting_at"] or row["planned_at"]) - timedelta(seconds=1)
     said = {ENDINGS.get(e["event"], e["event"]) for e in entries if e["at"] >= begun}

@@ -86,8 +86,9 @@ def _accepted(message: Message) -> str:
             f"{date_heure(by_hand['at'])}{reason}."
         )
     part = " pour une partie des destinataires" if message["error_code"] == "some_refused" else ""
-    arrived = "rien ne dit encore s'il a été remis"
-    return f"Oui : {_taken(message)}{part} ; {arrived}."
+    proved = _last(message, "proved")
+    proof = f" (preuve trouvée le {date_heure(proved['at'])})" if proved else ""
+    return f"Oui : {_taken(message)}{part}{proof} ; rien ne dit encore s'il a été remis."
 
 
 def _delivered(message: Message) -> str:
@@ -174,7 +175,7 @@ def _last(message: Message, *names: str) -> Message | None:
     for event in reversed(_events(message)):
         if event["event"] in names:
             return event
-        if event["event"] == "resent":
+        if event["event"] in ("resent", "resent_by_policy"):
             return None
     return None
 

@@ -35,8 +35,22 @@ def test_the_history_has_what_the_provider_told_in_the_order_of_time(
         "UPDATE ponctuel.messages SET state = 'delivered', settled_at = :at", at=NOW + 3 * HOUR
     )
     shown = ponctuel("messages", "show", "1")
+    # Kept twice, until the provider's own event is pruned.
+    for event, at in (("delivered", NOW + 2 * HOUR), ("sent", NOW + 1.5 * HOUR)):
+        sent.execute(
+            "INSERT INTO ponctuel.message_events (message_id, at, event, actor) "
+            "VALUES (1, :at, :event, 'webhook')",
+            at=at,
+            event=event,
+        )
     events = ponctuel("messages", "show", "1", "--json").data["events"]
-    assert [event["event"] for event in events] == ["planned", "submitting", "delivered", "read"]
+    assert [event["event"] for event in events] == [
+        "planned",
+        "submitting",
+        "sent",
+        "delivered",
+        "read",
+    ]
     assert (
         "Est-il parti ? Oui : Twilio l'a accepté le 10 mars 2026 à 11 h 00, remis le 10 mars 2026 "
         "à 12 h 00 et lu le 10 mars 2026 à 14 h 00." in shown.words

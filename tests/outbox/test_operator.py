@@ -56,7 +56,7 @@ ALLOWED = {
     "release": {"held"},
     "cancel": {"planned", "held", "claimed"},
     "resend": {"uncertain", "refused", "failed"},
-    "arrived": {"uncertain"},
+    "arrived": {"uncertain", "held"},
 }
 
 
@@ -82,13 +82,19 @@ def test_only_what_no_hour_ends_can_be_released(deployment: Deployment, hold: st
     assert not {"quiet", "cap", "quota"} & set(operator.RELEASABLE)
 
 
-def test_what_may_be_a_second_copy_is_not_released_with_its_whole_kind(
-    deployment: Deployment,
+@pytest.mark.parametrize("hold", ["quarantine", "quiet", "cap", "restored", "review"])
+def test_a_whole_kind_is_released_without_what_killed_a_process(
+    deployment: Deployment, hold: str
 ) -> None:
-    message_in(deployment, "held", "hold_reason = 'restored'")
+    message_in(deployment, "held", f"hold_reason = '{hold}'")
     with deployment.database.begin() as connection:
         acted = operator.release_kind(connection, "B1", KINDS[0], by="anne")
-    assert acted == Acted((), ())
+    assert bool(acted.changed) == (hold in ("restored", "review"))
+
+
+def test_what_waits_for_its_hour_did_not_arrive(deployment: Deployment) -> None:
+    message_in(deployment, "held", "hold_reason = 'quiet'")
+    assert act(deployment, "arrived").changed == ()
 
 
 def test_a_message_that_is_resent_forgets_its_first_attempt_but_its_history_does_not(

@@ -65,8 +65,8 @@ def test_a_message_is_released_and_the_ledger_knows_by_whom(in_review: Door) -> 
 
 def test_what_is_in_no_state_for_it_is_409_and_what_does_not_exist_404(in_review: Door) -> None:
     for path, body in (
-        ("/messages/1/arrived", REASON),
-        ("/messages/arrived", REASON | {"ids": [1, 99]}),
+        ("/messages/1/resend", REASON),
+        ("/messages/resend", REASON | {"ids": [1, 99]}),
     ):
         reply = in_review.post(path, body)
         told = reply.json()
