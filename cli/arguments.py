@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, NoReturn
 
+from chalicelib.errors import BadRequest
+from chalicelib.outbox import reading
+from chalicelib.outbox.reading import CHANNELS
+
 Run = Callable[[argparse.Namespace], int]
 
 # What argparse says when it refuses a command line, as Python 3.11 to 3.13 word it.
@@ -63,16 +67,18 @@ def command(
     *,
     json: bool = True,
     remote: bool = False,
+    inside: bool = False,
     **options: Any,
 ) -> argparse.ArgumentParser:
     """Adds a command: `run(arguments)` returns the exit code. `remote`: it also works on a deployed
-    stage."""
+    stage. `inside`: of a command that can be given alone, with its own `--json`."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         name, help=text, description=text[0].upper() + text[1:] + ".", **options
     )
     parser.set_defaults(run=run, takes_stage=remote)
     if json:
-        parser.add_argument("--json", action="store_true", help="répond en JSON")
+        default = argparse.SUPPRESS if inside else False
+        parser.add_argument("--json", action="store_true", default=default, help="répond en JSON")
     if remote:
         add_stage(parser, default=argparse.SUPPRESS)
     return parser
@@ -108,6 +114,22 @@ def add_reason(parser: argparse.ArgumentParser, *, required: bool) -> None:
         required=required,
         default="",
         help="ce qu'un collègue lira" + (" (obligatoire)" if required else ""),
+    )
+
+
+def add_channel(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    parser.add_argument(
+        "--channel",
+        metavar="CANAL",
+        required=required,
+        type=french(CHANNELS),
+        help=" ou ".join(f"{word} ({code})" for code, word in CHANNELS.items()),
+    )
+
+
+def add_since(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--since", metavar="DATE", type=since, help="depuis ce jour, ou cet instant avec son fuseau"
     )
 
 
@@ -186,6 +208,16 @@ def instant(text: str) -> datetime:
             f"« {text} » : attendu une date, une heure et un fuseau, 2026-03-10T10:00:00+01:00"
         )
     return found
+
+
+def since(text: str) -> datetime:
+    """As the routes read it."""
+    try:
+        return reading.since(text)
+    except BadRequest:
+        raise argparse.ArgumentTypeError(
+            f"« {text} » : attendu un jour, 2026-03-10, ou un instant avec son fuseau"
+        ) from None
 
 
 def listed(names: Iterable[str]) -> str:

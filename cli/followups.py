@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ from chalicelib.outbox.operator import HOLDS, STATES
 from cli import output
 from cli.arguments import add_business, add_document, add_reason, command, group
 from cli.message_words import code_in_words
-from cli.source import database, opened, user
+from cli.source import opened
 
 # Of each: the oldest, which have waited longest.
 MOST = 200
@@ -36,7 +35,7 @@ def register(subparsers: Any) -> None:
     parser = command(actions, "list", "les relances qui ne sont pas parties", _list, remote=True)
     add_business(parser)
     for name, text in _ACTIONS.items():
-        parser = command(actions, name, text, partial(_decide, name))
+        parser = command(actions, name, text, partial(_decide, name), remote=True)
         add_document(parser)
         add_business(parser)
         add_reason(parser, required=True)
@@ -50,19 +49,13 @@ def _list(arguments: Namespace) -> int:
 
 
 def _decide(name: DecisionName, arguments: Namespace) -> int:
-    with database() as source, source.transaction() as connection:
-        decided = decisions.decide(
-            connection,
-            name,
-            arguments.document,
-            arguments.number,
-            business_id=arguments.business,
-            by=user(),
-            reason=arguments.reason,
+    with opened(arguments) as source:
+        decided = source.decide(
+            name, arguments.document, arguments.number, arguments.business, arguments.reason
         )
     output.answer(
         arguments,
-        asdict(decided),
+        decided,
         lambda screen, data: output.line(screen, _DONE[name].format(level=data["level"])),
     )
     return 0

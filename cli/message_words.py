@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 from chalicelib.domain.billing.conditions import REASONS
+from chalicelib.outbox.operator import STATES
+from chalicelib.outbox.verdicts import CODES, PROVIDERS
 
+# What operators and jobs did, what providers told, and how an attempt ended.
 EVENTS = {
+    **STATES,
+    "submitting": "appel du fournisseur",
     "released": "libéré",
+    "under_review": "retenu pour la mise en service de l'entreprise",
     "discarded": "écarté à la mise en service",
-    "cancelled": "annulé",
     "arrived": "déclaré arrivé",
     "resent": "à renvoyer",
+    "restored": "repris d'une base restaurée",
+    "proved": "preuve trouvée",
+    "unproved": "aucune preuve trouvée",
+    "resent_by_policy": "à renvoyer, selon la règle de son genre",
     "followup_retry": "niveau à renvoyer",
     "followup_skip": "niveau passé",
     "followup_stop": "relances arrêtées",
+    "sent": "transmis",
+    "read": "lu",
+    "bounce": "retourné",
+    "complaint": "signalé comme indésirable",
 }
-# `opted_out` is billing's word too, for a customer who wants no relance: one sentence for both.
-_CODES = REASONS | {
-    "cancelled_by_operator": "annulé par l'exploitant",
-    "unsubscribed": "le destinataire s'est désinscrit",
-    "complained": "le destinataire a signalé un message comme indésirable",
-    "address_dead": "cette adresse ne reçoit plus de courrier",
-    "unreachable": "le destinataire n'est pas joignable sur ce canal",
-    "no_consent": "le destinataire n'a pas donné son accord",
-    "deleted": "le document n'existe plus",
-    "reopened": "le document a été rouvert ou refait depuis",
-    "customer_changed": "le document a changé de client depuis",
-    "discarded": "écarté à la mise en service",
-    "some_refused": "refusé pour une partie des destinataires",
-    "no_verdict": "le document n'est plus à relancer",
+# Of what people wrote.
+INTENTS = {"opt_out": "ne veut plus rien recevoir", "opt_in": "veut de nouveau recevoir"}
+OUTCOMES = {
+    "taken": "pris en compte",
+    "not_ours": "sans objet",
+    "failed": "en échec, à reprendre",
 }
+_ACTORS = {**PROVIDERS, "webhook": "le fournisseur", "reconcile": "recherche de preuves"}
+_CODES = {**REASONS, **CODES}
 
 
 def code_in_words(code: str | None) -> str | None:
     """The sentence of a message's `error_code`; an unknown code as it is."""
     return _CODES.get(code, code) if code else None
+
+
+def actor_in_words(name: str) -> str:
+    """A provider or a job of ours by its name, a person as the ledger has it."""
+    return _ACTORS.get(name, name)

@@ -1,45 +1,33 @@
-"""`release`, `cancel`, `arrived`, `resend` and `go-live`: what an operator does with messages."""
+"""What an operator does with messages: `messages release|cancel|arrived|resend`, and `go-live`."""
 
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from rich.console import Console
-from sqlalchemy import text
 
-from chalicelib.errors import BadRequest, NotFound
-from chalicelib.outbox import operator
-from chalicelib.outbox.go_live import go_live
-from chalicelib.outbox.operator import Acted
+from chalicelib.errors import BadRequest
 from cli import output
 from cli.arguments import add_business, add_ids, add_reason, command
-from cli.source import Source, database, user
+from cli.source import opened
 
-_BUSINESS = text("SELECT 1 FROM ponctuel.businesses WHERE id = :id")
+# Verb → what it does, and what a message is then.
+_ACTIONS = {
+    "cancel": ("annule des messages ; ils ne seront pas prévus de nouveau", "annulé"),
+    "arrived": ("des messages incertains sont bien arrivés", "accepté"),
+    "resend": ("renvoie des messages incertains, refusés ou non remis", "de nouveau prévu"),
+}
 
 
 def register(subparsers: Any) -> None:
-    parser = command(subparsers, "release", "laisse partir des messages retenus", _release)
-    add_ids(parser, "*")
-    add_business(parser)
-    parser.add_argument("--kind", metavar="GENRE", help="tous ceux de ce genre (et de --business)")
-    add_reason(parser, required=False)
-    for name, text_, act, done in (
-        ("cancel", "annule des messages ; ils ne seront pas prévus de nouveau", operator.cancel,
-         "annulé"),
-        ("arrived", "des messages incertains sont bien arrivés", operator.arrived, "accepté"),
-        ("resend", "renvoie des messages incertains ou refusés", operator.resend,
-         "de nouveau prévu"),
-    ):  # fmt: skip
-        parser = command(subparsers, name, text_, partial(_by_id, act, done))
-        add_ids(parser)
-        add_reason(parser, required=True)
     parser = command(
-        subparsers, "go-live", "met en service l'étape, une entreprise ou un genre", _go_live
+        subparsers,
+        "go-live",
+        "met en service l'étape, une entreprise ou un genre",
+        _go_live,
+        remote=True,
     )
     add_business(parser)
     parser.add_argument("--kind", metavar="GENRE", help="ce genre seulement")
@@ -49,9 +37,29 @@ def register(subparsers: Any) -> None:
     add_reason(parser, required=True)
 
 
-def _by_id(act: Callable[..., Acted], done: str, arguments: Namespace) -> int:
-    with database() as source, source.transaction() as connection:
-        acted = act(connection, arguments.ids, by=user(), reason=arguments.reason)
+def add_actions(actions: Any) -> None:
+    """Adds the actions of `messages`."""
+    parser = command(
+        actions,
+        "release",
+        "laisse partir des messages retenus",
+        _release,
+        remote=True,
+        inside=True,
+    )
+    add_ids(parser, "*")
+    add_business(parser)
+    parser.add_argument("--kind", metavar="GENRE", help="tous ceux de ce genre (et de --business)")
+    add_reason(parser, required=False)
+    for verb, (text, done) in _ACTIONS.items():
+        parser = command(actions, verb, text, partial(_by_id, verb, done), remote=True, inside=True)
+        add_ids(parser)
+        add_reason(parser, required=True)
+
+
+def _by_id(verb: str, done: str, arguments: Namespace) -> int:
+    with opened(arguments) as source:
+        acted = source.act(verb, arguments.ids, arguments.reason)
     return _answer(arguments, acted, done)
 
 
@@ -59,53 +67,41 @@ def _release(arguments: Namespace) -> int:
     scope = (arguments.business, arguments.kind)
     if bool(arguments.ids) == any(scope) or (any(scope) and not all(scope)):
         raise BadRequest("Donnez des numéros de messages, ou bien --business et --kind.")
-    with database() as source, source.transaction() as connection:
-        told = {"by": user(), "reason": arguments.reason}
+    with opened(arguments) as source:
         if arguments.ids:
-            acted = operator.release(connection, arguments.ids, **told)
+            acted = source.act("release", arguments.ids, arguments.reason)
         else:
-            acted = operator.release_kind(connection, *scope, **told)
+            acted = source.release_kind(*scope, arguments.reason)
     return _answer(arguments, acted, "de nouveau prévu")
 
 
-def _answer(arguments: Namespace, acted: Acted, done: str) -> int:
+def _answer(arguments: Namespace, acted: dict[str, Any], done: str) -> int:
     """Exit code: 2 when some were left as they were, 1 when all were."""
-    output.answer(arguments, asdict(acted), lambda screen, _: _show_acted(screen, acted, done))
-    if not acted.left:
+    output.answer(arguments, acted, lambda screen, data: _show_acted(screen, data, done))
+    if not acted["left"]:
         return 0
-    return 2 if acted.changed else 1
+    return 2 if acted["changed"] else 1
 
 
-def _show_acted(screen: Console, acted: Acted, done: str) -> None:
-    count = len(acted.changed)
+def _show_acted(screen: Console, data: dict[str, Any], done: str) -> None:
+    count = len(data["changed"])
     messages = output.plural(count, "message", "messages")
     output.line(screen, f"{messages} {done if count < 2 else f'{done}s'}.")
     output.table(
-        screen, ("inchangé", "raison"), [(left.id, left.why) for left in acted.left], long="raison"
+        screen,
+        ("inchangé", "raison"),
+        [(left["id"], left["why"]) for left in data["left"]],
+        long="raison",
     )
 
 
 def _go_live(arguments: Namespace) -> int:
-    with database() as source:
-        if arguments.business is not None:
-            _require_business(source, arguments.business)
-        with source.transaction() as connection:
-            went = go_live(
-                connection,
-                business_id=arguments.business,
-                kind=arguments.kind,
-                by=user(),
-                reason=arguments.reason,
-                discard=arguments.discard,
-            )
-    output.answer(arguments, asdict(went), _show_went_live)
+    with opened(arguments) as source:
+        went = source.go_live(
+            arguments.business, arguments.kind, arguments.reason, discard=arguments.discard
+        )
+    output.answer(arguments, went, _show_went_live)
     return 0
-
-
-def _require_business(source: Source, business_id: str) -> None:
-    with source.transaction() as connection:
-        if connection.execute(_BUSINESS, {"id": business_id}).first() is None:
-            raise NotFound(f"L'entreprise « {business_id} » n'existe pas.")
 
 
 def _show_went_live(screen: Console, data: dict[str, Any]) -> None:

@@ -10,19 +10,27 @@ import getpass
 import os
 import socket
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, Engine, text
 
 from chalicelib import jobs
 from chalicelib.db.engine import snapshot, transaction
+from chalicelib.domain import businesses
 from chalicelib.domain.billing import decisions
 from chalicelib.domain.billing.explain import explain
 from chalicelib.errors import NotFound
-from chalicelib.outbox import letter, reading
+from chalicelib.outbox import (
+    channel_reading,
+    inbound_reading,
+    letter,
+    operator,
+    reading,
+    sending_limits,
+)
+from chalicelib.outbox.go_live import go_live
 from chalicelib.runner import ledger, quarantine, request, run_detail
 from chalicelib.runner.bench import Bench
 from chalicelib.runner.invocation import engine_from
@@ -31,51 +39,7 @@ from chalicelib.runner.overview import overview, zones_to_resume
 from chalicelib.runner.triggers import NextTick
 from chalicelib.runner.work import zones
 from chalicelib.settings import Settings, settings
-
-Row = dict[str, Any]
-
-
-class Installation(Protocol):
-    """What is asked of either. Instants are aware, days are dates, amounts Decimals. Each raises
-    `PonctuelError`."""
-
-    def jobs(self) -> list[Row]:
-        """As `runner.overview` has them."""
-        ...
-
-    def runs(self, job: str | None, limit: int) -> list[Row]: ...
-
-    def run(self, wanted: str) -> Row:
-        """As `runner.run_detail` has it, by its number or id."""
-        ...
-
-    def messages(self, where: Mapping[str, str | None], limit: int) -> Row:
-        """As `outbox.reading` has them."""
-        ...
-
-    def message(self, number: int) -> Row:
-        """As `outbox.letter` has it."""
-        ...
-
-    def explain(
-        self, document: str, number: str, business_id: str | None, *, force: bool
-    ) -> list[Row]:
-        """As `domain.billing.explain` has it."""
-        ...
-
-    def pending(self, business_id: str | None, limit: int) -> Row:
-        """As `domain.billing.decisions` has it."""
-        ...
-
-    def quarantine(self, limit: int) -> list[Row]: ...
-
-    def pause(self, job: str, reason: str) -> list[str]:
-        """The zones that are paused now."""
-        ...
-
-    def resume(self, job: str) -> list[str]:
-        """The zones that are not, any more."""
-        ...
+from cli.installation import Installation, Row
 
 
 @dataclass(frozen=True)
@@ -116,7 +80,7 @@ class Source:
         with self.transaction() as connection:
             return run_detail.find(connection, wanted)
 
-    def messages(self, where: Mapping[str, str | None], limit: int) -> Row:
+    def messages(self, where: Mapping[str, object], limit: int) -> Row:
         with self.transaction() as connection:
             return reading.messages(connection, where, limit=limit)
 
@@ -147,6 +111,67 @@ class Source:
         resumed = zones_to_resume(self._bench, found)
         request.resume(self.engine, found, resumed)
         return resumed
+
+    def act(self, verb: str, ids: Sequence[int], reason: str) -> Row:
+        with self.transaction() as connection:
+            return asdict(operator.ACTS[verb](connection, ids, by=user(), reason=reason))
+
+    def release_kind(self, business_id: str, kind: str, reason: str) -> Row:
+        with self.transaction() as connection:
+            return asdict(
+                operator.release_kind(connection, business_id, kind, by=user(), reason=reason)
+            )
+
+    def go_live(
+        self, business_id: str | None, kind: str | None, reason: str, *, discard: bool
+    ) -> Row:
+        with self.transaction() as connection:
+            if business_id is not None:
+                businesses.require(connection, business_id)
+            went = go_live(
+                connection,
+                business_id=business_id,
+                kind=kind,
+                by=user(),
+                reason=reason,
+                discard=discard,
+            )
+        return asdict(went)
+
+    def decide(
+        self, decision: str, document: str, number: str, business_id: str | None, reason: str
+    ) -> Row:
+        with self.transaction() as connection:
+            return asdict(
+                decisions.decide(
+                    connection,
+                    decision,  # type: ignore[arg-type]  # the command line knows no other
+                    document,
+                    number,
+                    business_id=business_id,
+                    by=user(),
+                    reason=reason,
+                )
+            )
+
+    def inbound(self, where: Mapping[str, object], limit: int) -> list[Row]:
+        with self.transaction() as connection:
+            return inbound_reading.inbound(connection, where, limit=limit)
+
+    def channels(self) -> list[Row]:
+        with self.transaction() as connection:
+            return channel_reading.channels(connection, self.settings)
+
+    def limits(self, business_id: str | None) -> list[Row]:
+        with self.transaction() as connection:
+            return sending_limits.limits(connection, business_id)
+
+    def set_limits(
+        self, business_id: str, channel: str, changed: Mapping[str, int | None]
+    ) -> list[Row]:
+        with self.transaction() as connection:
+            businesses.require(connection, business_id)
+            return [sending_limits.set_limits(connection, business_id, channel, changed, by=user())]
 
     @property
     def _bench(self) -> Bench:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, text
 
@@ -106,11 +107,13 @@ class Facts:
 
 @dataclass(frozen=True)
 class Denied:
-    """`closed`: for good, its key stays taken; else held `until` then (aware). `reason`: a code."""
+    """`closed`: for good, its key stays taken; else held `until` then (aware). `reason`: a code;
+    `why`: a French sentence, where the code does not say all."""
 
     reason: str
     closed: bool
     until: datetime | None = None
+    why: str | None = None
 
 
 def facts(
@@ -183,7 +186,7 @@ def denied(
         return Denied(reason, closed=True)
     until = _quiet_until(kind, whom.zone, clock, subdivision)
     if until is not None:
-        return Denied("quiet", closed=False, until=until)
+        return Denied("quiet", closed=False, until=until, why=_hour(clock, whom.zone))
     first = welcomed[0]
     most = PERSON_PER_DAY if first.per_day is None else first.per_day
     if kind.capped and first.day >= most:
@@ -192,15 +195,23 @@ def denied(
     return None
 
 
+def _hour(clock: datetime, zone: str) -> str:
+    there = clock.astimezone(_local(zone))
+    return f"Il était {there.hour} h {there.minute:02} chez le destinataire."
+
+
+def _local(zone: str) -> ZoneInfo:
+    """An unknown zone is taken for that of Paris."""
+    return windows.zone(zone) or ZoneInfo("Europe/Paris")
+
+
 def _quiet_until(
     kind: Kind, zone: str, clock: datetime, subdivision: str | None
 ) -> datetime | None:
     """When the recipient's hours begin again; None: they are now, or the kind has none."""
     if kind.hours is None:
         return None
-    local = windows.zone(zone) or windows.zone("Europe/Paris")
-    assert local is not None
-    hours = kind.hours
+    local, hours = _local(zone), kind.hours
     if hours.business_days_only and hours.subdivision is None and subdivision:
         hours = replace(hours, subdivision=subdivision)
     opening = windows.next_allowed(clock, local, hours)

@@ -235,7 +235,7 @@ def _ask_alone(
 def _denied(message: Claimed, denied: permissions.Denied, clock: datetime) -> News:
     if denied.closed:
         return _news(message, "cancelled", error_code=denied.reason)
-    return _held(message, denied.reason, denied.until or clock + LOOK_AGAIN, None)
+    return _held(message, denied.reason, denied.until or clock + LOOK_AGAIN, denied.why)
 
 
 def _held(message: Claimed, reason: str, until: datetime, error: str | None) -> News:

@@ -23,6 +23,10 @@ def list_messages(call: Call) -> Answer:
         "hold": queries.one_of(call, "hold", HOLDS),
         "business_id": queries.text(call, "business"),
         "kind": queries.text(call, "kind"),
+        "channel": queries.one_of(call, "channel", reading.CHANNELS),
+        "person": queries.text(call, "person"),
+        "contact": queries.text(call, "contact"),
+        "since": queries.since(call),
     }
     before = queries.number(call, "before")
     with transaction(call.engine) as connection:
@@ -35,10 +39,15 @@ def list_messages(call: Call) -> Answer:
 def show_message(call: Call) -> Answer:
     from chalicelib.outbox import letter  # templates, mail: not for every cold start
 
+    return Answer({"success": True, **plain(letter.message(call.engine, number_of(call)))})
+
+
+def number_of(call: Call) -> int:
+    """The message's id in the path. Raises `NotFound`."""
     given = call.parameters["id"]
     if not (given.isascii() and given.isdecimal() and len(given) <= queries.DIGITS):
         raise NotFound("Aucun message ne porte ce numéro.")
-    return Answer({"success": True, **plain(letter.message(call.engine, int(given)))})
+    return int(given)
 
 
 ROUTES = (
@@ -52,6 +61,10 @@ ROUTES = (
             "hold": f"Why it is held: {', '.join(HOLDS)}.",
             "business": "A business's id.",
             "kind": "A kind of message, billing.invoice_followup for one.",
+            "channel": "email or whatsapp.",
+            "person": "A customer's or user's id, exactly.",
+            "contact": "Whom it went to, exactly: an address, a number in E.164.",
+            "since": "Planned since: a day in Paris, or an instant with its zone.",
             "limit": f"How many, 1 to {MOST_LISTED}; {LISTED} by default.",
             "before": "The next page: `before` of the answer before it.",
         },
@@ -61,7 +74,7 @@ ROUTES = (
         "/messages/{id}",
         ("GET",),
         show_message,
-        summary="One message: the text that was sent or would be, its history.",
+        summary="One message: was it sent, the text that was or would be, its whole history.",
         responses={200: "The message.", 404: "There is no such message."},
     ),
 )

@@ -28,7 +28,10 @@ _MESSAGE: Mapping[str, Schema] = {
     "kind": TEXT,
     "subject": TEXT,
     "step": TEXT,
+    "channel": TEXT,
+    "person": TEXT,
     "recipient": TEXT_OR_NULL,
+    "contact": {"type": ["string", "null"], "description": "Whom it went to: address, E.164."},
     "state": TEXT,
     "holdReason": TEXT_OR_NULL,
     "plannedAt": INSTANT,
@@ -38,6 +41,11 @@ _MESSAGE: Mapping[str, Schema] = {
     "attempts": NUMBER,
     **_ERROR,
 }
+_EVENT = record({"at": INSTANT} | dict.fromkeys(("event", "actor", "reason"), TEXT))
+_REPLY = record(
+    {"id": NUMBER, "at": INSTANT, "intent": TEXT_OR_NULL}
+    | dict.fromkeys(("contact", "kind", "text"), TEXT)
+)
 _LETTER = record(
     {"ready": {"type": ["boolean", "null"]}, "reason": TEXT_OR_NULL, "why": TEXT_OR_NULL}
 )
@@ -120,8 +128,6 @@ OPERATING: Mapping[str, Schema] = {
             "success": SUCCESS,
             **_MESSAGE,
             "cycle": TEXT,
-            "channel": TEXT,
-            "person": TEXT,
             "content": {"type": "object"},
             "runId": ID_OR_NULL,
             "runNumber": NUMBER_OR_NULL,
@@ -133,9 +139,12 @@ OPERATING: Mapping[str, Schema] = {
             "text": {"type": ["string", "null"], "description": "The text that was sent."},
             "attachments": {"type": ["array", "null"], "items": {"type": "object"}},
             "lines": array({"type": "object"}),
-            "events": array(
-                record({"at": INSTANT} | dict.fromkeys(("event", "actor", "reason"), TEXT))
-            ),
+            "proofs": {"type": "integer", "description": "How often a proof was looked for."},
+            "proofAt": INSTANT_OR_NULL,
+            "resends": {"type": "integer", "description": "By its kind's policy."},
+            "events": {**array(_EVENT), "description": "Its whole history, the oldest first."},
+            "replies": array(_REPLY),
+            "verdict": {"type": "string", "description": "Was it sent? A French sentence."},
             "preview": {
                 "anyOf": [_PREVIEW, {"type": "null"}],
                 "description": "One that has not left: as it would leave now.",

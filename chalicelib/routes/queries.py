@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from unicodedata import category
 
 from chalicelib.errors import BadRequest
+from chalicelib.outbox import reading
 from chalicelib.routes.call import Call
 
 LONGEST = 200
@@ -54,3 +56,10 @@ def one_of(call: Call, name: str, known: Collection[str]) -> str | None:
     if found is not None and found not in known:
         raise BadRequest(f"{name} inconnu. Au choix : {', '.join(known)}.")
     return found
+
+
+def since(call: Call) -> datetime | None:
+    """A day, or an instant with its zone; None when it is not given."""
+    # A plus sign that was not encoded comes as a space.
+    found = text(call, "since")
+    return reading.since(found.replace(" ", "+")) if found else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from chalicelib.outbox.operator import ACTS
+from chalicelib.routes.acting_schemas import ACTING
 from chalicelib.routes.operating_schemas import OPERATING
 from chalicelib.routes.schema_terms import (
     COUNTS,
@@ -151,6 +153,7 @@ SCHEMAS: Mapping[str, Schema] = {
         | {"zones": array(TEXT)}
     ),
     **OPERATING,
+    **ACTING,
     "Health": record(
         {"success": SUCCESS, "status": {"const": "ok"}}
         | dict.fromkeys(("stage", "version"), TEXT)
@@ -181,8 +184,16 @@ ANSWERS: Mapping[tuple[str, str], str] = {
     ("GET", "/runs/{id}"): "StoredRun",
     ("GET", "/messages"): "Messages",
     ("GET", "/messages/{id}"): "Message",
+    **{("POST", f"/messages/{verb}"): "Acted" for verb in ACTS},
+    **{("POST", f"/messages/{{id}}/{verb}"): "Acted" for verb in ACTS},
+    ("POST", "/go-live"): "WentLive",
+    ("GET", "/inbound"): "Inbound",
+    ("GET", "/channels"): "Channels",
+    ("GET", "/limits"): "Limits",
+    ("POST", "/limits"): "Limits",
     ("GET", "/followups/explain"): "Explained",
     ("GET", "/followups/pending"): "Pending",
+    ("POST", "/followups/decisions"): "Decided",
     ("GET", "/quarantine"): "Quarantine",
     ("GET", "/health"): "Health",
     ("HEAD", "/health"): "Health",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.routes import (
+    acting,
     compat,
     followups,
     health,
@@ -11,6 +12,7 @@ from chalicelib.routes import (
     openapi,
     quarantine,
     runs,
+    sending,
     unsubscribe,
 )
 from chalicelib.routes.answers import Answer
@@ -27,6 +29,8 @@ ROUTES: tuple[Route, ...] = (
     *jobs.ROUTES,
     *runs.ROUTES,
     *messages.ROUTES,
+    *acting.ROUTES,
+    *sending.ROUTES,
     *followups.ROUTES,
     *quarantine.ROUTES,
     *unsubscribe.ROUTES,

@@ -118,7 +118,8 @@ class Client:
         except ValueError:
             body = None
         ours = isinstance(body, dict) and "success" in body
-        if ours and (status < 400 or "runId" in body):
+        # Some refusals are an answer: of a run that failed, of messages left as they were.
+        if ours and (status < 400 or "runId" in body or "left" in body):
             found: dict[str, Any] = body
             return found
         if ours:

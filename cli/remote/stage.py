@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from chalicelib.errors import NotFound
+from cli.installation import Row
 from cli.remote.address import address
 from cli.remote.client import Client, StageError
 from cli.remote.plain import detail, plain, run, snake
-
-Row = dict[str, Any]
+from cli.source import user
 
 OTHER_VERSION = StageError(
     "L'étape répond, mais pas comme cette version-ci l'attend : c'est une autre version, ou un "
@@ -41,16 +42,55 @@ class Stage:
             raise NotFound("Aucune exécution ne porte ce numéro.")
         return detail(self.client.get(f"/runs/{quote(number, safe='')}"))
 
-    def messages(self, where: Mapping[str, str | None], limit: int) -> Row:
-        asked = {"business" if name == "business_id" else name: where[name] for name in where}
-        answer = self.client.get("/messages", {**asked, "limit": limit})
+    def messages(self, where: Mapping[str, object], limit: int) -> Row:
+        answer = self.client.get("/messages", {**_query(where), "limit": limit})
         return {name: plain(_listed(answer, name)) for name in ("counts", "messages")}
 
     def message(self, number: int) -> Row:
-        found: Row = plain(self.client.get(f"/messages/{number}"))
+        found = _without_success(self.client.get(f"/messages/{number}"))
         if found.get("id") != number:
             raise OTHER_VERSION
-        return {name: found[name] for name in found if name != "success"}
+        return found
+
+    def act(self, verb: str, ids: Sequence[int], reason: str) -> Row:
+        return self._acted(verb, {"ids": list(ids), "reason": reason})
+
+    def release_kind(self, business_id: str, kind: str, reason: str) -> Row:
+        return self._acted("release", {"business": business_id, "kind": kind, "reason": reason})
+
+    def go_live(
+        self, business_id: str | None, kind: str | None, reason: str, *, discard: bool
+    ) -> Row:
+        asked = {"business": business_id, "kind": kind, "reason": reason, "discard": discard}
+        return _without_success(self.client.post("/go-live", asked | {"by": user()}))
+
+    def decide(
+        self, decision: str, document: str, number: str, business_id: str | None, reason: str
+    ) -> Row:
+        asked: Row = {"decision": decision, "document": document, "number": number}
+        asked |= {"business": business_id, "reason": reason, "by": user()}
+        return _without_success(self.client.post("/followups/decisions", asked))
+
+    def inbound(self, where: Mapping[str, object], limit: int) -> list[Row]:
+        answer = self.client.get("/inbound", {**_query(where), "limit": limit})
+        return list(plain(_listed(answer, "inbound")))
+
+    def channels(self) -> list[Row]:
+        return list(plain(_listed(self.client.get("/channels"), "channels")))
+
+    def limits(self, business_id: str | None) -> list[Row]:
+        return list(plain(_listed(self.client.get("/limits", {"business": business_id}), "limits")))
+
+    def set_limits(
+        self, business_id: str, channel: str, changed: Mapping[str, int | None]
+    ) -> list[Row]:
+        asked = {"business": business_id, "channel": channel, **changed, "by": user()}
+        return list(plain(_listed(self.client.post("/limits", asked), "limits")))
+
+    def _acted(self, verb: str, asked: Row) -> Row:
+        """Also what was left, when nothing was changed."""
+        answer = self.client.post(f"/messages/{verb}", asked | {"by": user()})
+        return {name: plain(_listed(answer, name)) for name in ("changed", "left")}
 
     def explain(
         self, document: str, number: str, business_id: str | None, *, force: bool
@@ -89,6 +129,20 @@ def stage(arguments: Namespace) -> Iterator[Stage]:
         yield Stage(client)
     finally:
         client.close()
+
+
+def _query(where: Mapping[str, object]) -> Row:
+    """Filters as the routes name and read them."""
+    return {
+        "business" if name == "business_id" else name: value.isoformat()
+        if isinstance(value, datetime)
+        else value
+        for name, value in where.items()
+    }
+
+
+def _without_success(answer: Row) -> Row:
+    return {name: value for name, value in plain(answer).items() if name != "success"}
 
 
 def _listed(answer: Row, name: str) -> list[Any]:

@@ -109,7 +109,7 @@ def test_a_level_that_an_operator_cancelled_can_be_taken_up_again(
     deployment.tick()
     deployment.smtp.heal()
     (message,) = deployment.messages()
-    assert ponctuel("cancel", str(message["id"]), *REASON).code == 0
+    assert ponctuel("messages", "cancel", str(message["id"]), *REASON).code == 0
     deployment.tick(hours=2)
     assert deployment.states() == [("F1", "1", "cancelled")], "the key stays taken"
     assert len(ponctuel("followups", "list", "--json").data["to_handle"]) == 1
@@ -288,7 +288,7 @@ def test_explain_of_an_operators_cancellation_says_that_it_blocks_the_level(
     deployment.invoice()
     deployment.smtp.fail("refuse_temporary")
     deployment.tick()
-    ponctuel("cancel", "1", *REASON)
+    ponctuel("messages", "cancel", "1", *REASON)
     (row,) = ponctuel("explain", "invoice", "F1", "--json").data
     assert row["reason"] in ("key_taken", "to_handle")
     assert row["to_handle"] == 1

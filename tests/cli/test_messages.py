@@ -46,9 +46,12 @@ def test_a_message_in_review_is_listed_and_can_be_read_as_it_would_leave(
 ) -> None:
     listed = ponctuel("messages", "--state", "held", "--business", "B1")
     assert "1 message : 1 retenu (en revue avant la mise en service)" in listed.words
-    assert "1 B1 Relance de facture F1 1 compta@boulangerie-martin.example retenu" in listed.words
+    assert (
+        "1 B1 Relance de facture F1 1 e-mail compta@boulangerie-martin.example retenu"
+        in listed.words
+    )
     assert ponctuel("messages", "--hold", "approval").out == "Aucun message.\n"
-    letter = ponctuel("message", "1")
+    letter = ponctuel("messages", "show", "1")
     assert "Tel qu'il partirait maintenant" in letter.out
     assert "Objet : " in letter.out
     assert "Boulangerie Martin" in letter.out
@@ -74,8 +77,12 @@ def test_messages_are_asked_for_in_the_words_that_tables_print(
 def test_an_operators_cancellation_is_told_in_french(
     in_review: Deployment, ponctuel: CommandLine
 ) -> None:
-    ponctuel("cancel", "1", *REASON)
-    for answer in (ponctuel("messages"), ponctuel("message", "1"), ponctuel("followups", "list")):
+    ponctuel("messages", "cancel", "1", *REASON)
+    for answer in (
+        ponctuel("messages"),
+        ponctuel("messages", "show", "1"),
+        ponctuel("followups", "list"),
+    ):
         assert "annulé par l'exploitant" in answer.words
         assert "cancelled" not in answer.out
 
@@ -84,7 +91,9 @@ def test_a_message_that_would_not_leave_says_why_and_reading_it_changes_nothing(
     in_review: Deployment, ponctuel: CommandLine
 ) -> None:
     in_review.execute("UPDATE ponctuel.invoices SET disputed = true")
-    assert "Il ne partirait pas maintenant : litige en cours." in ponctuel("message", "1").out
+    assert (
+        "Il ne partirait pas maintenant : litige en cours." in ponctuel("messages", "show", "1").out
+    )
     assert holds(in_review) == [("held", "review")]
 
 
@@ -98,7 +107,7 @@ def test_reading_a_letter_does_not_drop_the_lines_that_were_paid(
         in_review.invoice(f"{number}b", customer_id=f"C-{number}")
     in_review.tick()
     in_review.execute("UPDATE ponctuel.invoices SET status = 'paid', balance = 0 WHERE id = 'F2a'")
-    letter = ponctuel("message", "2").out
+    letter = ponctuel("messages", "show", "2").out
     assert "F2b" in letter
     assert len(in_review.rows("SELECT 1 FROM ponctuel.message_lines WHERE message_id = 2")) == 2
 
@@ -110,11 +119,11 @@ def test_what_was_sent_is_shown_as_it_was_sent(
     deployment.invoice()
     deployment.tick()
     deployment.execute("UPDATE ponctuel.customers SET name = 'Autre nom'")
-    answer = ponctuel("message", "1")
+    answer = ponctuel("messages", "show", "1")
     assert "état accepté" in answer.words
     assert "Boulangerie Martin" in answer.out
     assert "Autre nom" not in answer.out
-    missing = ponctuel("message", "99")
+    missing = ponctuel("messages", "show", "99")
     assert (missing.code, missing.err) == (1, "Aucun message ne porte ce numéro.\n")
 
 
@@ -133,7 +142,7 @@ def test_a_name_with_escape_codes_cannot_command_the_terminal(
 def test_release_sends_what_was_in_review_and_records_who_and_why(
     in_review: Deployment, ponctuel: CommandLine
 ) -> None:
-    answer = ponctuel("release", "1", "77", "--reason", "relu")
+    answer = ponctuel("messages", "release", "1", "77", "--reason", "relu")
     assert answer.code == 2
     assert "1 message de nouveau prévu." in answer.out
     assert "77 aucun message ne porte ce numéro" in answer.words
@@ -142,8 +151,8 @@ def test_release_sends_what_was_in_review_and_records_who_and_why(
     (event,) = in_review.rows("SELECT event, actor, reason FROM ponctuel.message_events")
     assert (event["event"], event["reason"]) == ("released", "relu")
     assert event["actor"]
-    assert "libéré" in ponctuel("message", "1").out
-    again = ponctuel("release", "1")
+    assert "libéré" in ponctuel("messages", "show", "1").out
+    again = ponctuel("messages", "release", "1")
     assert again.code == 1
     assert "il est accepté" in again.out
 
@@ -155,11 +164,11 @@ def test_release_of_a_kind_takes_one_business_only(
     in_review.execute("DELETE FROM ponctuel.go_lives WHERE business_id = 'B2'")
     in_review.invoice(business_id="B2")
     in_review.tick()
-    assert ponctuel("release", "--business", "B2", "--kind", KINDS[0]).code == 0
+    assert ponctuel("messages", "release", "--business", "B2", "--kind", KINDS[0]).code == 0
     assert holds(in_review) == [("held", "review"), ("planned", None)]
     for wrong in (("--business", "B1"), ("--kind", KINDS[0]), ("1", "--business", "B1"), ()):
-        assert ponctuel("release", *wrong).code == 1
-    unknown = ponctuel("release", "--business", "B1", "--kind", "billing.unknown")
+        assert ponctuel("messages", "release", *wrong).code == 1
+    unknown = ponctuel("messages", "release", "--business", "B1", "--kind", "billing.unknown")
     assert "Genre de message inconnu" in unknown.err
 
 
@@ -167,22 +176,22 @@ def test_nothing_is_released_to_strangers_while_the_stage_is_not_live(
     in_review: Deployment, ponctuel: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_review.execute("DELETE FROM ponctuel.go_lives")
-    answer = ponctuel("release", "1")
+    answer = ponctuel("messages", "release", "1")
     assert answer.code == 1
     assert "l'étape n'est pas en service" in answer.out
     monkeypatch.setenv("ALLOW_LIST", "*@boulangerie-martin.example")
-    assert ponctuel("release", "1").code == 0
+    assert ponctuel("messages", "release", "1").code == 0
 
 
 def test_an_operators_cancellation_keeps_the_key(
     in_review: Deployment, ponctuel: CommandLine
 ) -> None:
-    assert ponctuel("cancel", "1", "--reason", " ").err.startswith("Donnez la raison")
-    assert ponctuel("cancel", "1", *REASON).code == 0
+    assert ponctuel("messages", "cancel", "1", "--reason", " ").err.startswith("Donnez la raison")
+    assert ponctuel("messages", "cancel", "1", *REASON).code == 0
     in_review.tick()
     assert holds(in_review) == [("cancelled", None)]
     assert in_review.messages()[0]["key_free"] is False
-    assert ponctuel("release", "1").code == 1
+    assert ponctuel("messages", "release", "1").code == 1
 
 
 def test_what_is_cancelled_while_a_delivery_has_claimed_it_does_not_leave(
@@ -194,7 +203,7 @@ def test_what_is_cancelled_while_a_delivery_has_claimed_it_does_not_leave(
         "claimed_until = ponctuel.clock() + interval '5 minutes'",
         claim_id=claim_id,
     )
-    assert ponctuel("cancel", "1", *REASON).code == 0
+    assert ponctuel("messages", "cancel", "1", *REASON).code == 0
     with in_review.database.begin() as connection:
         assert settle.settle(connection, claim_id, [News(1, "claimed", "submitting")]) == set()
     assert holds(in_review) == [("cancelled", None)]
@@ -204,11 +213,11 @@ def test_an_uncertain_message_that_arrived_lets_the_next_level_follow(
     deployment: Deployment, ponctuel: CommandLine
 ) -> None:
     number = uncertain(deployment)
-    assert ponctuel("release", number).code == 1
-    assert ponctuel("arrived", number, "--reason", "le client a répondu").code == 0
+    assert ponctuel("messages", "release", number).code == 1
+    assert ponctuel("messages", "arrived", number, "--reason", "le client a répondu").code == 0
     deployment.tick(hours=24 * 10)
     assert deployment.states() == [("F1", "1", "accepted"), ("F1", "2", "accepted")]
-    assert ponctuel("arrived", number, *REASON).code == 1
+    assert ponctuel("messages", "arrived", number, *REASON).code == 1
 
 
 def test_an_uncertain_message_is_sent_again_only_when_the_operator_says_so(
@@ -217,7 +226,7 @@ def test_an_uncertain_message_is_sent_again_only_when_the_operator_says_so(
     number = uncertain(deployment)
     deployment.deliver()
     assert len(deployment.smtp.accepted()) == 1
-    assert ponctuel("resend", number, *REASON).code == 0
+    assert ponctuel("messages", "resend", number, *REASON).code == 0
     deployment.deliver()
     assert deployment.states() == [("F1", "1", "accepted")]
     first, second = deployment.smtp.accepted()
@@ -229,7 +238,7 @@ def test_a_message_that_is_resent_late_has_its_limit_counted_anew_and_its_guard_
 ) -> None:
     number = uncertain(deployment)
     deployment.tick("deliver_messages", hours=24 * 30)
-    assert ponctuel("resend", number, *REASON).code == 0
+    assert ponctuel("messages", "resend", number, *REASON).code == 0
     deployment.execute("UPDATE ponctuel.invoices SET status = 'paid', balance = 0")
     deployment.deliver()
     assert deployment.states() == [("F1", "1", "cancelled")]
@@ -245,7 +254,7 @@ def test_a_refused_message_that_a_retry_has_replaced_is_not_resent(
     deployment.tick()
     deployment.smtp.heal()
     ponctuel("followups", "retry", "invoice", "F1", *REASON)
-    answer = ponctuel("resend", "1", *REASON)
+    answer = ponctuel("messages", "resend", "1", *REASON)
     assert answer.code == 1
     assert "un autre message la remplace" in answer.out
 

@@ -9,7 +9,11 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 from openapi_spec_validator import validate
 
 import app
+from tests.ledger_rows import inbound
 from tests.routes.doors import FOLLOWUPS, Door
+
+LIMITS = {"business": "B1", "channel": "email", "per_day": 5}
+DECISION = {"decision": "skip", "document": "invoice", "number": "F1", "reason": "vu"}
 
 
 def test_the_description_is_valid_openapi_and_has_every_route(door: Door) -> None:
@@ -58,6 +62,13 @@ def test_every_route_answers_what_its_schema_says(door: Door) -> None:
         ("/messages", "get", door.get("/messages").json()),
         ("/messages/{id}", "get", door.get("/messages/1").json()),
         ("/messages/{id}", "get", door.get("/messages/2").json()),
+        *acted(door),
+        ("/go-live", "post", door.post("/go-live", {"business": "B1", "reason": "vu"}).json()),
+        ("/inbound", "get", door.get("/inbound").json()),
+        ("/channels", "get", door.get("/channels").json()),
+        ("/limits", "post", door.post("/limits", LIMITS).json()),
+        ("/limits", "get", door.get("/limits").json()),
+        ("/followups/decisions", "post", door.post("/followups/decisions", DECISION).json()),
         ("/followups/explain", "get", explained("F1")),
         ("/followups/explain", "get", explained("F3")),
         ("/followups/pending", "get", door.get("/followups/pending").json()),
@@ -82,6 +93,23 @@ def test_every_route_answers_what_its_schema_says(door: Door) -> None:
     assert _schema(document, "/jobs", "get") != _schema(document, FOLLOWUPS, "get")
 
 
+def acted(door: Door) -> list[tuple[str, str, Any]]:
+    """Each action on F2's message, in the state that it needs, alone and with others."""
+    found = []
+    states = {"release": "held", "cancel": "planned", "resend": "refused", "arrived": "uncertain"}
+    for verb, state in states.items():
+        for path in (f"/messages/{{id}}/{verb}", f"/messages/{verb}"):
+            door.deployment.execute(
+                "UPDATE ponctuel.messages SET state = :state, hold_reason = 'review', "
+                "key_free = false WHERE subject = 'F2'",
+                state=state,
+            )
+            body = {"reason": "vu", "by": "anne"}
+            body |= {} if "{" in path else {"ids": [2, 99]}  # type: ignore[dict-item]  # a list
+            found.append((path, "post", door.post(path.replace("{id}", "2"), body).json()))
+    return found
+
+
 def operate(door: Door) -> None:
     """Something for each list: a held message, a refused one, a decision, an item set aside."""
     deployment = door.deployment
@@ -101,6 +129,10 @@ def operate(door: Door) -> None:
     deployment.execute(
         "UPDATE ponctuel.messages SET planned_at = planned_at - interval '2 days' "
         "WHERE subject = 'F2'"
+    )
+    inbound(deployment, in_reply_to=2)
+    deployment.execute(
+        "INSERT INTO ponctuel.inbound_offers VALUES (1, 'billing', 'taken', 1, ponctuel.clock())"
     )
     deployment.execute(
         "INSERT INTO ponctuel.quarantine (job, step, business_id, item, run_id, at, reason) VALUES "

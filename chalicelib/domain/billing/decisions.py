@@ -242,7 +242,7 @@ def _level(decision: DecisionName, row: Mapping[str, Any]) -> int:
     if row["in_flight"]:
         raise BadRequest(
             "Une relance de ce document est prévue ou en cours d'envoi : annulez-la d'abord "
-            "(`./ponctuel explain` donne son numéro, `./ponctuel cancel` l'annule)."
+            "(`./ponctuel explain` donne son numéro, `./ponctuel messages cancel` l'annule)."
         )
     if following is None:
         raise BadRequest("Rien à passer : toutes les relances de ce document sont parties.")

@@ -105,6 +105,8 @@ CREATE TABLE IF NOT EXISTS ponctuel.inbound_messages (
   UNIQUE (provider, provider_id)
 );
 CREATE INDEX IF NOT EXISTS inbound_by_business ON ponctuel.inbound_messages (business_id, id DESC);
+CREATE INDEX IF NOT EXISTS inbound_replies ON ponctuel.inbound_messages (in_reply_to)
+  WHERE in_reply_to IS NOT NULL;
 
 -- What the domains made of it; one that failed is offered again.
 CREATE TABLE IF NOT EXISTS ponctuel.inbound_offers (
