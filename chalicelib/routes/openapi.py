@@ -10,6 +10,8 @@ from chalicelib import __version__
 from chalicelib.routes.door import Route
 from chalicelib.routes.schemas import ANSWERS, SCHEMAS
 
+JSON = "application/json"
+
 
 def document(routes: Iterable[Route], server: str) -> dict[str, Any]:
     """The description, for an API reached at `server`."""
@@ -40,7 +42,10 @@ def document(routes: Iterable[Route], server: str) -> dict[str, Any]:
 def _operation(route: Route, method: str) -> dict[str, Any]:
     answer = ANSWERS.get((method, route.path), "Run")
     responses = {
-        str(status): _response(status, text, answer) for status, text in route.responses.items()
+        str(status): _response(status, text, answer)
+        if status >= 400 or route.media == JSON
+        else {"description": text, "content": {route.media: {"schema": {"type": "string"}}}}
+        for status, text in route.responses.items()
     }
     operation: dict[str, Any] = {
         "operationId": _identifier(route, method),
@@ -59,7 +64,7 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
         operation["parameters"] = parameters
     if route.body is not None:
         schema = {"type": "object", "properties": route.body, "additionalProperties": False}
-        operation["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+        operation["requestBody"] = {"content": {JSON: {"schema": schema}}}
     if route.access != "open":
         refused = 403 if route.family == "forbidden" else 401
         responses[str(refused)] = _response(refused, "The secret is missing or wrong.", answer)
@@ -79,7 +84,7 @@ def _response(status: int, text: str, answer: str) -> dict[str, Any]:
         names = ["Error"]
     schemas = [{"$ref": f"#/components/schemas/{name}"} for name in names]
     schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
-    return {"description": text, "content": {"application/json": {"schema": schema}}}
+    return {"description": text, "content": {JSON: {"schema": schema}}}
 
 
 def _identifier(route: Route, method: str) -> str:

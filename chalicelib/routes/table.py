@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from chalicelib.routes import compat, followups, health, jobs, messages, openapi, quarantine, runs
+from chalicelib.routes import (
+    compat,
+    followups,
+    health,
+    jobs,
+    messages,
+    openapi,
+    quarantine,
+    runs,
+    webhooks,
+)
 from chalicelib.routes.answers import Answer
 from chalicelib.routes.call import Call
 from chalicelib.routes.door import Route
@@ -19,6 +29,7 @@ ROUTES: tuple[Route, ...] = (
     *messages.ROUTES,
     *followups.ROUTES,
     *quarantine.ROUTES,
+    *webhooks.ROUTES,
     *health.ROUTES,
     Route(
         "/openapi.json",
