@@ -104,15 +104,16 @@ def apply(
     stored = connection.execute(
         _STORE, {"events": json.dumps(list(rows.values())), "received_at": received_at}
     ).all()
-    new = {row.event_key: event for row in stored for event in events if _is(event, row.event_key)}
+    told = {event.event_key: event for event in reversed(events)}
+    new = {row.event_key: told[row.event_key] for row in stored}
     outcomes = [
         Outcome(event.event_key, "unreadable" if isinstance(event, Unreadable) else "noted")
         for event in new.values()
         if isinstance(event, Notice | Unreadable)
     ]
     about_messages = [Received(e, received_at) for e in new.values() if isinstance(e, MessageEvent)]
-    told = apply_to_messages(connection, about_messages, stored[0].deployment if stored else None)
-    changed = [*told.outcomes]
+    moved = apply_to_messages(connection, about_messages, stored[0].deployment if stored else None)
+    changed = [*moved.outcomes]
     for event in sorted(
         (e for e in new.values() if isinstance(e, InboundEvent | PreferenceEvent)),
         key=lambda event: event.at,
@@ -123,7 +124,7 @@ def apply(
             changed.append(events_people.prefer(connection, event))
     _record(connection, changed)
     counts = Counter(outcome.outcome for outcome in [*outcomes, *changed])
-    return Applied(counts, len(events) - len(new), told.moved)
+    return Applied(counts, len(events) - len(new), moved.moved)
 
 
 def settle_pending(connection: Connection) -> int:
@@ -142,10 +143,6 @@ def _record(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     if outcomes:
         rows = [vars(outcome) for outcome in outcomes]
         connection.execute(_RECORD, {"outcomes": json.dumps(rows)})
-
-
-def _is(event: Event, key: str) -> bool:
-    return event.event_key == key
 
 
 def _rows(events: Sequence[Event], body: bytes) -> dict[str, dict[str, Any]]:

@@ -103,6 +103,12 @@ class _Message:
     before: list[Known] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Messages:
+    by_number: Mapping[int, _Message]
+    by_provider: Mapping[tuple[str | None, str | None], _Message]
+
+
 def apply_to_messages(
     connection: Connection, received: Sequence[Received], deployment: UUID | None
 ) -> ToldOf:
@@ -127,50 +133,43 @@ def apply_to_messages(
             people.bounced(event)
         elif message is not None and outcome in ("applied", "stale"):
             people.told(event, message.row)
-    changed = [message for message in messages if message.standing != message.was]
+    locked = messages.by_number.values()
+    changed = [message for message in locked if message.standing != message.was]
     if changed or history:
         values = {"news": json.dumps(list(map(_news, changed))), "history": json.dumps(history)}
         connection.execute(_MOVE, values)
-    people.write(connection, {m.row["id"]: _ledger_state(m.standing) for m in messages})
+    people.write(connection, {m.row["id"]: _ledger_state(m.standing) for m in locked})
     found.moved = tuple(m.row["id"] for m in changed if _ledger_state(m.standing) != m.row["state"])
     return found
 
 
-def _locked(
-    connection: Connection, received: Sequence[Received], deployment: UUID
-) -> list[_Message]:
+def _locked(connection: Connection, received: Sequence[Received], deployment: UUID) -> _Messages:
     numbers = {number_of(one.event.reference, deployment) for one in received} - {None}
     values = {
         "ids": json.dumps(sorted(filter(None, numbers))),
         "provider_ids": json.dumps(sorted({one.event.provider_id for one in received})),
     }
-    rows = connection.execute(_LOCK, values).mappings().all()
-    messages: dict[int, _Message] = {}
-    for row in rows:
+    found: dict[int, _Message] = {}
+    for row in connection.execute(_LOCK, values).mappings():
         now = Standing(row["state"], row["error_code"], row["provider_id"])
-        messages[row["id"]] = _Message(dict(row), row["provider"], now, now)
-    if messages:
-        for told in connection.execute(_TOLD, {"ids": json.dumps(list(messages))}):
-            known = Known(told.provider_id, told.state, told.code)
-            messages[told.message_id].before.append(known)
-    return list(messages.values())
+        found[row["id"]] = _Message(dict(row), row["provider"], now, now)
+    if found:
+        for told in connection.execute(_TOLD, {"ids": json.dumps(list(found))}):
+            found[told.message_id].before.append(Known(told.provider_id, told.state, told.code))
+    return _Messages(found, {(m.row["provider"], m.row["provider_id"]): m for m in found.values()})
 
 
-def _about(messages: Sequence[_Message], one: Received, deployment: UUID) -> _Message | None:
+def _about(messages: _Messages, one: Received, deployment: UUID) -> _Message | None:
     """The message that the event is about. One that was planned after the event was received has
     only got its number: the database was restored in between."""
     event = one.event
     number = number_of(event.reference, deployment)
-    channel = "email" if event.provider == _MAIL else "whatsapp"
-    for message in messages:
-        row = message.row
-        if row["id"] == number and row["channel"] == channel and row["planned_at"] <= one.at:
+    message = messages.by_number.get(number) if number is not None else None
+    if message is not None:
+        channel = "email" if event.provider == _MAIL else "whatsapp"
+        if message.row["channel"] == channel and message.row["planned_at"] <= one.at:
             return message
-    for message in messages:
-        of_provider = (message.row["provider"], message.row["provider_id"])
-        if of_provider == (event.provider, event.provider_id):
-            return message
-    return None
+    return messages.by_provider.get((event.provider, event.provider_id))
 
 
 def _unplaced(event: MessageEvent, deployment: UUID) -> str:
