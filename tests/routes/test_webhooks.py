@@ -12,11 +12,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no types
 
 from chalicelib.providers.whatsapp import open_whatsapp, port
 from chalicelib.providers.whatsapp.port import Text, WhatsAppMessage
 from chalicelib.routes import webhooks
 from chalicelib.routes.openapi import JSON
+from chalicelib.routes.schemas import SCHEMAS
 from sandbox.http import Reply
 from sandbox.whatsapp_http import Webhook
 from sandbox.whatsapp_journal import Entry
@@ -348,6 +350,9 @@ def test_the_description_says_what_each_webhook_answers(door: Door) -> None:
         if path.startswith("/webhooks/")
         for method, operation in item.items()
     }
+    received = {"success": True, "received": 1}
+    Draft202012Validator(SCHEMAS["Received"]).validate(received)
+    assert SCHEMAS["Received"]["properties"].keys() == received.keys()
     assert told == {
         (webhooks.STATUS, "post"): [JSON],
         (webhooks.INBOUND, "post"): ["text/xml"],
