@@ -31,16 +31,17 @@ _ONE = text(f"{_READ} FROM ponctuel.inbound_messages i WHERE i.id = :id")
 _FAILED = text(f"""
 {_READ}, o.domain
   FROM ponctuel.inbound_offers o JOIN ponctuel.inbound_messages i ON i.id = o.inbound_id
- WHERE o.outcome = 'failed' AND o.attempts < {ATTEMPTS}
+ WHERE o.outcome = 'failed'
    AND o.at + interval '1 minute' * power(5, o.attempts - 1) <= ponctuel.clock()
    AND o.domain IN (SELECT value FROM jsonb_array_elements_text(CAST(:domains AS jsonb)))
  ORDER BY o.at LIMIT :limit FOR UPDATE OF o SKIP LOCKED
 """)
-_RECORD = text("""
+_RECORD = text(f"""
 INSERT INTO ponctuel.inbound_offers AS o (inbound_id, domain, outcome, at, error)
 VALUES (:inbound_id, :domain, :outcome, ponctuel.clock(), :error)
     ON CONFLICT (inbound_id, domain) DO UPDATE
-   SET outcome = excluded.outcome, attempts = o.attempts + 1, at = excluded.at,
+   SET outcome = CASE WHEN excluded.outcome = 'failed' AND o.attempts + 1 >= {ATTEMPTS}
+                      THEN 'given_up' ELSE excluded.outcome END, attempts = o.attempts + 1, at = excluded.at,
        error = excluded.error
 """)
 
@@ -98,8 +99,8 @@ def offer(connection: Connection, number: int) -> None:
 
 
 def offer_again(connection: Connection, limit: int) -> int:
-    """Makes failed offers again, at most `limit`, the oldest first; each five times in all. Returns
-    how many were made. One statement when there are none."""
+    """Makes failed offers again, at most `limit`, the oldest first; each five times in all, then it
+    is *given_up*. Returns how many were made. One statement when there are none."""
     known = listeners()
     values = {"domains": json.dumps(sorted(known)), "limit": limit}
     rows = connection.execute(_FAILED, values).mappings().all()

@@ -314,7 +314,7 @@ def test_a_domain_is_asked_five_times_at_most(database: Database) -> None:
             database.advance(timedelta(days=1))
             again(database)
     found = rows(database, "SELECT outcome, attempts, error FROM ponctuel.inbound_offers")
-    assert found == [("failed", 5, "RuntimeError")]
+    assert found == [("given_up", 5, "RuntimeError")]
     with listening():
         assert again(database) == 0
 

@@ -110,7 +110,7 @@ CREATE INDEX IF NOT EXISTS inbound_intents ON ponctuel.inbound_messages (contact
 CREATE TABLE IF NOT EXISTS ponctuel.inbound_offers (
   inbound_id  bigint NOT NULL REFERENCES ponctuel.inbound_messages ON DELETE CASCADE,
   domain      text NOT NULL,
-  outcome     text NOT NULL,                  -- taken, not_ours, failed
+  outcome     text NOT NULL,                  -- taken, not_ours, failed, given_up
   attempts    integer NOT NULL DEFAULT 1,
   at          timestamptz NOT NULL,
   error       text,
