@@ -8,7 +8,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from chalicelib.domain.relation import Relation
-from cli.check_finding import Finding, Reader
+from cli.check_finding import Finding, Reader, Verdict
 
 TOPIC = "tables"
 
@@ -44,20 +44,22 @@ def _unwritable(
     relation: Relation, right: str, columns: Sequence[str], role: str, code: str, why: str
 ) -> Finding:
     name = f"ponctuel.{relation.name}"
+    verdict: Verdict = "note" if relation.without else "problem"
+    then = f" : {relation.without}" if relation.without else ""
     if code == "42501":
         some = f" ({', '.join(columns)})" if columns else ""
         return Finding(
             TOPIC,
-            "problem",
+            verdict,
             f"le rôle {role}, ou le propriétaire de la vue, n'a pas le droit {right}{some} sur "
-            f"{name} ou ce qu'elle lit",
+            f"{name} ou ce qu'elle lit{then}",
             f"GRANT {right}{some} ON {name} TO {role};",
         )
     return Finding(
         TOPIC,
-        "problem",
-        f"{name} ne se laisse pas écrire ({right}) : {why} ; il lui faut un déclencheur INSTEAD OF "
-        "(docs/bring-your-own-tables.md)",
+        verdict,
+        f"{name} ne se laisse pas écrire ({right}){then} ; {why} : il lui faut un déclencheur "
+        "INSTEAD OF (docs/bring-your-own-tables.md)",
         f"CREATE TRIGGER {relation.name}_{right.lower()} INSTEAD OF {right} ON {name}\n"
         "  FOR EACH ROW EXECUTE FUNCTION …();",
     )

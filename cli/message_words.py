@@ -33,6 +33,7 @@ OUTCOMES = {
     "taken": "pris en compte",
     "not_ours": "sans objet",
     "failed": "en échec, à reprendre",
+    "given_up": "en échec, abandonné après plusieurs essais",
 }
 _ACTORS = {**PROVIDERS, "webhook": "le fournisseur", "reconcile": "recherche de preuves"}
 _CODES = {**REASONS, **CODES}

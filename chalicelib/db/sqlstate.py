@@ -21,6 +21,8 @@ UNAVAILABLE = {
     "53100": "son disque est plein",
     "55P03": "une autre connexion garde verrouillé ce dont Ponctuel a besoin",
 }
+# Two transactions in one another's way: one of them is undone, and may simply be tried again.
+CONFLICTS = {"40001", "40P01"}
 OUTDATED = {"3F000", "42P01", "42703", "42883"}
 
 

@@ -39,13 +39,16 @@ class Column:
 @dataclass(frozen=True)
 class Relation:
     """A table of ours, or a view in its place. `key` identifies a row; `unique` should too.
-    `writes`: what is asked of it besides SELECT, right → its columns (none: of the whole row)."""
+    `writes`: what is asked of it besides SELECT, right → its columns (none: of the whole row).
+    `without`: what does not happen where it cannot be written, in French, when that is all there is
+    to it; empty: a job fails."""
 
     name: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     unique: tuple[str, ...] = ()
     writes: Mapping[str, tuple[str, ...]] | None = None
+    without: str = ""
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)

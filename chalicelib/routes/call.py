@@ -67,6 +67,11 @@ class Call:
         return clean_path(str(self._context.get("path") or self.event.get("path") or ""))
 
     @property
+    def called_path(self) -> str:
+        """The path to the letter, for a signature over it: never for a log or an answer."""
+        return str(self._context.get("path") or "")
+
+    @property
     def address(self) -> str | None:
         """The caller's address, as API Gateway saw it."""
         address = (self._context.get("identity") or {}).get("sourceIp")
@@ -87,6 +92,11 @@ class Call:
         """The last value of a query parameter; empty when it is absent."""
         pairs = self._multiple("multiValueQueryStringParameters", "queryStringParameters")
         return (pairs.get(name) or [""])[-1]
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every name and value of the query, decoded, in the order in which they came."""
+        several = self._multiple("multiValueQueryStringParameters", "queryStringParameters")
+        return [(name, value) for name, values in several.items() for value in values]
 
     def flag(self, name: str) -> bool:
         """Whether a query parameter says yes: 1, true, on, oui, yes."""

@@ -41,8 +41,9 @@ _request: ContextVar[Request] = ContextVar("ponctuel_http_request")
 @dataclass(frozen=True)
 class Route:
     """One row of the table of routes. `access`: where the secret may be; an open route needs none.
-    `query`, `body` and `responses` are OpenAPI's: parameters with what they mean, JSON schemas of
-    the body's fields, what each status means. `html`: it answers pages and takes forms."""
+    `query`, `body`, `responses` and `media` are OpenAPI's: parameters with what they mean, JSON
+    schemas of the body's fields, what each status means, the type of a good answer (text/html: it
+    answers pages, also when it fails, and takes forms)."""
 
     path: str
     methods: tuple[str, ...]
@@ -53,7 +54,7 @@ class Route:
     query: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     responses: Mapping[int, str] = field(default_factory=lambda: {200: "Done."})
-    html: bool = False
+    media: str = "application/json"
 
 
 def register(app: Chalice, routes: Iterable[Route]) -> None:

@@ -10,6 +10,9 @@ from chalicelib import __version__
 from chalicelib.routes.door import Route
 from chalicelib.routes.schemas import ANSWERS, SCHEMAS
 
+JSON = "application/json"
+HTML = "text/html"
+
 
 def document(routes: Iterable[Route], server: str) -> dict[str, Any]:
     """The description, for an API reached at `server`."""
@@ -40,7 +43,9 @@ def document(routes: Iterable[Route], server: str) -> dict[str, Any]:
 def _operation(route: Route, method: str) -> dict[str, Any]:
     answer = ANSWERS.get((method, route.path), "Run")
     responses = {
-        str(status): _page(text) if route.html else _response(status, text, answer)
+        str(status): _plain(route.media, text)
+        if route.media == HTML or (status < 400 and route.media != JSON)
+        else _response(status, text, answer)
         for status, text in route.responses.items()
     }
     operation: dict[str, Any] = {
@@ -61,7 +66,7 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
     if route.body is not None:
         schema = {"type": "object", "properties": route.body, "additionalProperties": False}
         form = ("application/x-www-form-urlencoded", "multipart/form-data")
-        kinds = form if route.html else ("application/json",)
+        kinds = form if route.media == HTML else (JSON,)
         operation["requestBody"] = {"content": {kind: {"schema": schema} for kind in kinds}}
     if route.access != "open":
         refused = 403 if route.family == "forbidden" else 401
@@ -72,8 +77,8 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
     return operation
 
 
-def _page(text: str) -> dict[str, Any]:
-    return {"description": text, "content": {"text/html": {"schema": {"type": "string"}}}}
+def _plain(media: str, text: str) -> dict[str, Any]:
+    return {"description": text, "content": {media: {"schema": {"type": "string"}}}}
 
 
 def _response(status: int, text: str, answer: str) -> dict[str, Any]:
@@ -86,7 +91,7 @@ def _response(status: int, text: str, answer: str) -> dict[str, Any]:
         names = ["Error"]
     schemas = [{"$ref": f"#/components/schemas/{name}"} for name in names]
     schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
-    return {"description": text, "content": {"application/json": {"schema": schema}}}
+    return {"description": text, "content": {JSON: {"schema": schema}}}
 
 
 def _identifier(route: Route, method: str) -> str:

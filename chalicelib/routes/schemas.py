@@ -160,6 +160,7 @@ SCHEMAS: Mapping[str, Schema] = {
         | {"timestamp": INSTANT},
         {"schema": {**array(TEXT), "description": "With `deep`: the database's revisions."}},
     ),
+    "Received": record({"success": SUCCESS, "received": NUMBER}),
     "OpenApi": {
         "type": "object",
         "required": ["openapi", "info", "paths"],
@@ -197,5 +198,8 @@ ANSWERS: Mapping[tuple[str, str], str] = {
     ("GET", "/quarantine"): "Quarantine",
     ("GET", "/health"): "Health",
     ("HEAD", "/health"): "Health",
+    ("POST", "/webhooks/twilio/status"): "Received",
+    ("POST", "/webhooks/meta"): "Received",
+    ("POST", "/webhooks/ses"): "Received",
     ("GET", "/openapi.json"): "OpenApi",
 }

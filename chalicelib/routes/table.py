@@ -14,6 +14,7 @@ from chalicelib.routes import (
     runs,
     sending,
     unsubscribe,
+    webhooks,
 )
 from chalicelib.routes.answers import Answer
 from chalicelib.routes.call import Call
@@ -34,6 +35,7 @@ ROUTES: tuple[Route, ...] = (
     *followups.ROUTES,
     *quarantine.ROUTES,
     *unsubscribe.ROUTES,
+    *webhooks.ROUTES,
     *health.ROUTES,
     Route(
         "/openapi.json",

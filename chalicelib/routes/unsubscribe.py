@@ -133,7 +133,7 @@ ROUTES = (
         show_preferences,
         summary="The page of an unsubscribe link; it changes nothing.",
         access="open",
-        html=True,
+        media="text/html",
         responses={200: "What the reader gets from this business, and what they may refuse."}
         | _ERRORS,
     ),
@@ -143,7 +143,7 @@ ROUTES = (
         change_preferences,
         summary="One-click unsubscription (RFC 8058), or a choice made on the page.",
         access="open",
-        html=True,
+        media="text/html",
         body={
             "List-Unsubscribe": {
                 "type": "string",

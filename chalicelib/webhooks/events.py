@@ -35,7 +35,8 @@ class InboundEvent:
 
     `from_` is an E.164 number, or a Meta business-scoped user id (`FR.1a2b…`) where the number is
     withheld; `user_id` is that id whenever it is known. `to` is the business's sender as its
-    provider calls it: the number at Twilio, the phone number id at Meta. `in_reply_to` is the
+    provider calls it: the number at Twilio, the phone number id at Meta; `service` is the group
+    of senders that it belongs to, if any (Twilio's messaging service). `in_reply_to` is the
     provider's id of the message that was answered or reacted to. `provider_opt`: the provider
     itself took this as an opt-out or opt-in, and acts on it.
     """
@@ -52,6 +53,7 @@ class InboundEvent:
     in_reply_to: str | None = None
     user_id: str | None = field(default=None, repr=False)
     provider_opt: Literal["out", "in"] | None = None
+    service: str | None = None
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,7 @@ def read_inbound(body: bytes, *, received_at: datetime) -> list[Event]:
             in_reply_to=text(form.get("OriginalRepliedMessageSid"), 256).strip() or None,
             user_id=user_id,
             provider_opt=_OPT.get(form.get("OptOutType").upper()),
+            service=code(form.get("MessagingServiceSid")),
         )
 
     return [_reading(body, read)]

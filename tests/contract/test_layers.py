@@ -28,6 +28,8 @@ WAY = {
 BESIDES = {
     "runner.invocation": {"domain", "outbox", "providers"},  # the one place that puts it together
     "outbox.go_live": {"domain"},  # lists the kinds by name, as `kinds.load` finds one
+    "outbox.inbound": {"domain"},  # finds the domains' listeners, in the same way
+    "routes.webhooks": {"providers.sns"},  # Amazon's certificate is fetched to check its signature
     "runner.dry_run": {"outbox"},  # says whether each letter could be composed, as delivery does
     "redaction": {"db.sqlstate"},  # a database error is told by its code, not by its text
     "settings_sending": {"providers.mail.port"},  # a sender is an address, as mail has it

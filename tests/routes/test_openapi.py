@@ -82,7 +82,9 @@ def test_every_route_answers_what_its_schema_says(door: Door) -> None:
         for path, item in document["paths"].items()
         for method, operation in item.items()
         if (path, method) not in {("/health", "head"), (FOLLOWUPS, "post")}
-        if "text/html" not in operation["responses"]["200"]["content"]
+        and "text/html" not in operation["responses"]["200"]["content"]
+        # Their answers are what test_webhooks.py holds against the description.
+        and not path.startswith("/webhooks/")
     }
     assert {(path, method) for path, method, _ in answers} == told
     for path, method, body in answers:

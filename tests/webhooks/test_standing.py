@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.webhooks.events import StatusEvent
-from chalicelib.webhooks.standing import NOT_KNOWN_TO_HAVE_LEFT, moved
+from chalicelib.webhooks.standing import (
+    NOT_KNOWN_TO_HAVE_LEFT,
+    Known,
+    Standing,
+    moved,
+    settled,
+)
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 WHATSAPP = [
@@ -107,3 +113,60 @@ def test_every_state_of_the_ledger_is_known():
     assert {"planned", "accepted", "delivered"} <= states
     for state in states - {"delivered", "failed"}:
         assert moved(state, event("delivered")) == "delivered"
+
+
+def brought(now: Standing, events: list[Known]) -> str:
+    """The state of a message of which these copies' events came, in their order."""
+    before: list[Known] = []
+    for told in events:
+        now = settled(now, before, told) or now
+        before.append(told)
+    return now.state
+
+
+copies = st.builds(
+    lambda copy, told: Known(copy, *told),
+    st.sampled_from(["A", "B", "C"]),
+    st.sampled_from(WHATSAPP),
+)
+mails = st.builds(
+    lambda copy, told: Known(copy, *told), st.sampled_from(["A", "B"]), st.sampled_from(MAIL)
+)
+beginnings = st.sampled_from(
+    [Standing(state, None, None) for state in ("submitting", "uncertain", "planned", "accepted")]
+    + [Standing("accepted", None, "A"), Standing("planned", None, "A")]
+)
+
+
+@given(
+    st.one_of(st.lists(copies, min_size=1, max_size=8), st.lists(mails, min_size=1, max_size=8)),
+    beginnings,
+    st.data(),
+)
+def test_the_events_of_several_copies_may_come_in_any_order_and_again(events, now, data):
+    shuffled = data.draw(st.permutations(events * 2))
+    assert brought(now, shuffled) == brought(now, events)
+
+
+@pytest.mark.parametrize(
+    ("events", "state"),
+    [
+        ([("A", "failed"), ("B", "sent")], "accepted"),
+        ([("A", "sent"), ("B", "sent"), ("A", "failed")], "accepted"),
+        ([("A", "delivered"), ("B", "failed")], "delivered"),
+        ([("A", "failed"), ("B", "failed")], "failed"),
+        ([("B", "read"), ("A", "delivered")], "read"),
+    ],
+)
+def test_the_most_fortunate_copy_counts(events, state):
+    told = [Known(copy, name, None) for copy, name in events]
+    assert brought(Standing("uncertain", None, None), told) == state
+
+
+def test_a_late_event_of_a_copy_that_failed_does_not_stop_it_from_being_sent_again():
+    failed, late = Known("A", "failed", "131026"), Known("A", "sent", None)
+    again = Standing("planned", None, "A")
+    assert settled(again, [failed], late) is None
+    found = settled(again, [failed], Known("B", "sent", None))
+    assert found == Standing("accepted", None, "B")
+    assert settled(Standing("archived", None, "A"), [], Known("B", "delivered", None)) is None

@@ -65,6 +65,8 @@ FOLLOWUP_LEVELS = Relation(
 CUSTOMERS = Relation(
     "customers",
     key=("business_id", "id"),
+    writes={"UPDATE": ("paused_until",)},
+    without="une réponse sur WhatsApp ne met pas les relances du client en pause",
     columns=(
         Column("business_id"),
         Column("id"),

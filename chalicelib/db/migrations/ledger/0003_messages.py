@@ -82,6 +82,7 @@ CREATE TABLE IF NOT EXISTS ponctuel.contacts (
   last_inbound_at  timestamptz,
   PRIMARY KEY (business_id, channel, contact)
 );
+CREATE INDEX IF NOT EXISTS contacts_by_contact ON ponctuel.contacts (contact);
 CREATE INDEX IF NOT EXISTS contacts_by_user_id ON ponctuel.contacts (user_id)
   WHERE user_id IS NOT NULL;
 
@@ -94,6 +95,7 @@ CREATE TABLE IF NOT EXISTS ponctuel.inbound_messages (
   contact      text NOT NULL,
   user_id      text,
   person       text NOT NULL DEFAULT '',
+  known_by     text NOT NULL DEFAULT '',      -- kind of the message that tells whose it is
   sender       text NOT NULL DEFAULT '',      -- the business's number, as its provider calls it
   kind         text NOT NULL,                 -- text, button, image, reaction…
   text         text NOT NULL DEFAULT '',
@@ -107,12 +109,14 @@ CREATE TABLE IF NOT EXISTS ponctuel.inbound_messages (
 CREATE INDEX IF NOT EXISTS inbound_by_business ON ponctuel.inbound_messages (business_id, id DESC);
 CREATE INDEX IF NOT EXISTS inbound_replies ON ponctuel.inbound_messages (in_reply_to)
   WHERE in_reply_to IS NOT NULL;
+CREATE INDEX IF NOT EXISTS inbound_intents ON ponctuel.inbound_messages (contact, at)
+  WHERE intent IS NOT NULL;
 
 -- What the domains made of it; one that failed is offered again.
 CREATE TABLE IF NOT EXISTS ponctuel.inbound_offers (
   inbound_id  bigint NOT NULL REFERENCES ponctuel.inbound_messages ON DELETE CASCADE,
   domain      text NOT NULL,
-  outcome     text NOT NULL,                  -- taken, not_ours, failed
+  outcome     text NOT NULL,                  -- taken, not_ours, failed, given_up
   attempts    integer NOT NULL DEFAULT 1,
   at          timestamptz NOT NULL,
   error       text,
@@ -140,6 +144,8 @@ CREATE INDEX IF NOT EXISTS webhook_events_pending ON ponctuel.webhook_events (pr
   WHERE outcome = 'pending';
 CREATE INDEX IF NOT EXISTS webhook_events_by_message ON ponctuel.webhook_events (message_id)
   WHERE message_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS webhook_events_preferences
+  ON ponctuel.webhook_events ((payload ->> 'contact')) WHERE type = 'preference';
 
 -- Token bucket and circuit breaker of a channel ('' : of the account; else of a business's sender).
 CREATE TABLE IF NOT EXISTS ponctuel.channel_states (
