@@ -25,6 +25,7 @@ COMMANDS = (
     "cli.messages",
     "cli.operate",
     "cli.quarantine",
+    "cli.ledger",
     "cli.import_file",
     "cli.maintenance",
     "cli.check",

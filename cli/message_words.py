@@ -10,6 +10,7 @@ EVENTS = {
     "cancelled": "annulé",
     "arrived": "déclaré arrivé",
     "resent": "à renvoyer",
+    "restored": "repris d'une base restaurée",
     "proved": "preuve trouvée",
     "unproved": "aucune preuve trouvée",
     "resent_by_policy": "à renvoyer, selon la règle de son genre",

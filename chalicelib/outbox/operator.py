@@ -44,9 +44,10 @@ HOLDS: Mapping[str, str] = {
     "review": "en revue avant la mise en service",
     "stage": "étape pas en service",
     "quarantine": "mis de côté : il a interrompu l'envoi plusieurs fois",
+    "restored": "base restaurée : il est peut-être déjà parti",
 }
 # Holds that only an operator lifts.
-RELEASABLE = ("review", "approval", "stage", "quarantine")
+RELEASABLE = ("review", "approval", "stage", "quarantine", "restored")
 
 _ACT = """
 WITH asked AS (
@@ -87,13 +88,16 @@ _CANCEL = _ACT.format(
     allowed="locked.state IN ('planned', 'held', 'claimed')",
 )
 _ARRIVED = _ACT.format(
-    change="state = 'accepted', settled_at = ponctuel.clock(), error_code = NULL, error = NULL",
-    allowed="locked.state = 'uncertain'",
+    change="state = 'accepted', hold_reason = NULL, settled_at = ponctuel.clock(), proof_at = NULL,"
+    " error_code = NULL, error = NULL",
+    allowed="locked.state = 'uncertain'"
+    " OR (locked.state = 'held' AND locked.hold_reason = 'restored')",
 )
 # The limit counts anew: the operator knows how late it is.
 _RESEND = _ACT.format(
     change="state = 'planned', not_before = ponctuel.clock(), attempts = 0, claims = 0,"
-    " claim_id = NULL, settled_at = NULL, error_code = NULL, error = NULL,"
+    " proofs = 0, proof_at = NULL, claim_id = NULL, settled_at = NULL, error_code = NULL,"
+    " error = NULL,"
     " expires_at = greatest(m.expires_at, ponctuel.clock() + late.late_after)",
     allowed="locked.state IN ('uncertain', 'refused') AND NOT locked.key_free"
     " AND late.late_after IS NOT NULL",
@@ -102,7 +106,7 @@ _RESEND = _ACT.format(
 _HELD_OF_KIND = text("""
 SELECT id FROM ponctuel.messages
  WHERE business_id = :business_id AND kind = :kind AND state = 'held'
-   AND hold_reason IN ('review', 'approval', 'stage') ORDER BY id
+   AND hold_reason IN ('review', 'approval', 'stage', 'restored') ORDER BY id
 """)
 _KINDS_OF = text("""
 SELECT DISTINCT kind FROM ponctuel.messages
@@ -127,8 +131,8 @@ class Acted:
 
 
 def release(connection: Connection, ids: Sequence[int], *, by: str, reason: str = "") -> Acted:
-    """held (review, approval, stage, quarantine) → planned. While the stage is not live, only what
-    goes to the allow-list."""
+    """held (review, approval, stage, quarantine, restored) → planned. While the stage is not live,
+    only what goes to the allow-list."""
     return _act(connection, _RELEASE, "released", ids, by, reason)
 
 
@@ -148,7 +152,8 @@ def cancel(connection: Connection, ids: Sequence[int], *, by: str, reason: str) 
 
 
 def arrived(connection: Connection, ids: Sequence[int], *, by: str, reason: str) -> Acted:
-    """uncertain → accepted, because the operator has seen that it arrived."""
+    """uncertain, or held because the database was restored → accepted, because the operator has
+    seen that it arrived."""
     return _act(connection, _ARRIVED, "arrived", ids, by, needed(reason))
 
 
