@@ -31,7 +31,7 @@ def register(subparsers: Any) -> None:
     for name, text_, act, done in (
         ("cancel", "annule des messages ; ils ne seront pas prévus de nouveau", operator.cancel,
          "annulé"),
-        ("arrived", "des messages incertains, ou d'une base restaurée, sont bien arrivés",
+        ("arrived", "des messages incertains, ou retenus après une restauration, sont bien arrivés",
          operator.arrived, "accepté"),
         ("resend", "renvoie des messages incertains ou refusés", operator.resend,
          "de nouveau prévu"),

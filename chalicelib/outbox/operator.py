@@ -61,7 +61,7 @@ WITH asked AS (
     FROM ponctuel.messages m WHERE m.id IN (SELECT id FROM asked) FOR UPDATE OF m
 ), changed AS (
   UPDATE ponctuel.messages m SET {change}
-    FROM locked LEFT JOIN late USING (kind) WHERE m.id = locked.id AND {allowed}
+    FROM locked LEFT JOIN late USING (kind) WHERE m.id = locked.id AND ({allowed})
   RETURNING m.id
 ), recorded AS (
   INSERT INTO ponctuel.message_events (message_id, at, event, actor, reason)
@@ -91,7 +91,7 @@ _ARRIVED = _ACT.format(
     change="state = 'accepted', hold_reason = NULL, settled_at = ponctuel.clock(), proof_at = NULL,"
     " error_code = NULL, error = NULL",
     allowed="locked.state = 'uncertain'"
-    " OR (locked.state = 'held' AND locked.hold_reason = 'restored')",
+    " OR (locked.state = 'held' AND locked.hold_reason IN ('restored', 'review'))",
 )
 # The limit counts anew: the operator knows how late it is.
 _RESEND = _ACT.format(
@@ -152,8 +152,8 @@ def cancel(connection: Connection, ids: Sequence[int], *, by: str, reason: str) 
 
 
 def arrived(connection: Connection, ids: Sequence[int], *, by: str, reason: str) -> Acted:
-    """uncertain, or held because the database was restored → accepted, because the operator has
-    seen that it arrived."""
+    """uncertain, or held (restored, review) → accepted, because the operator has seen that it
+    arrived: after a restore, a message of before may have been planned again."""
     return _act(connection, _ARRIVED, "arrived", ids, by, needed(reason))
 
 
