@@ -97,8 +97,11 @@ def get(name: str, version: int | None = None) -> tuple[str, int] | None:
     try:
         found = connect().get_parameter(Name=selected)["Parameter"]
     except (BotoCoreError, ClientError) as error:
-        code = getattr(error, "response", {}).get("Error", {}).get("Code")
-        if code in ("ParameterNotFound", "ParameterVersionNotFound"):
+        response = getattr(error, "response", None) or {}
+        if response.get("Error", {}).get("Code") in (
+            "ParameterNotFound",
+            "ParameterVersionNotFound",
+        ):
             return None
         raise unreachable(name, error, "ssm:GetParameter") from error
     return str(found["Value"]), int(found["Version"])
