@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 
 from chalicelib import logs
 from chalicelib.db.engine import transaction
@@ -45,7 +45,6 @@ REMEDY = (
 )
 
 _READ = text("SELECT id, claims FROM ponctuel.deployment")
-_COUNT = text("UPDATE ponctuel.deployment SET claims = claims + 1 RETURNING id, claims")
 _LOCK = text("SELECT id, claims FROM ponctuel.deployment FOR UPDATE")
 _ACCEPT = text("UPDATE ponctuel.deployment SET id = :id, claims = :claims")
 
@@ -53,7 +52,8 @@ _ACCEPT = text("UPDATE ponctuel.deployment SET id = :id, claims = :claims")
 # approval must not let it go.
 _HOLD = text("""
 WITH held AS (
-  UPDATE ponctuel.messages SET state = 'held', hold_reason = 'restored', claim_id = NULL
+  UPDATE ponctuel.messages SET state = 'held', hold_reason = 'restored', claim_id = NULL,
+         counted_at = NULL
    WHERE state IN ('planned','held','claimed') RETURNING id
 ), recorded AS (
   INSERT INTO ponctuel.message_events (message_id, at, event, actor, reason)
@@ -133,15 +133,9 @@ def verify(engine: Engine, marks: MarkStore) -> None:
     _allow(ledger, marks)
 
 
-def count(connection: Connection) -> Mark:
-    """Counts one claim, in its transaction; returns what `remember` has to be told after the
-    commit."""
-    return Mark(*connection.execute(_COUNT).one())
-
-
 def remember(engine: Engine, marks: MarkStore, mark: Mark) -> None:
-    """After a claim's commit, before any provider is called. Raises like `verify`: the claim is
-    then given back."""
+    """After a claim's commit, before any provider is called; `mark` is the database's as of that
+    claim. Raises like `verify`: the claim is then given back."""
     kept = marks.raise_to(mark)
     if kept != mark:
         # Another process has claimed since, or the database was replaced while we were at work.
