@@ -60,6 +60,13 @@ class SchemaOutdated(PonctuelError):
     code = "schema_outdated"
 
 
+class DatabaseRestored(PonctuelError):
+    """The database is a copy that does not know of all that was sent: nothing may leave before an
+    operator has accepted it (`./ponctuel ledger reconcile`)."""
+
+    code = "database_restored"
+
+
 class LeaseLost(PonctuelError):
     """Another process took the lease: this one may write nothing more for the run."""
 

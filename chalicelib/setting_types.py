@@ -192,6 +192,12 @@ def storage_url(text: str) -> ServiceUrl:
     return ServiceUrl(parts.scheme, text)
 
 
+def file_name(text: str) -> str:
+    if not text.startswith("/") or text.endswith("/") or not text.isprintable():
+        raise UnusableError("attendu : le chemin complet d'un fichier, comme /dossier/fichier.json")
+    return text
+
+
 def schedule(text: str) -> str:
     if len(text.split()) != 5:
         raise UnusableError("attendu : une expression cron de cinq champs")

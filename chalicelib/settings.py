@@ -103,6 +103,10 @@ class Settings(SendingSettings):
         "LOG_FORMAT", parse.one_of("auto", "json", "text"), "auto", environment_only=True,
         meaning="format des journaux (auto : texte dans un terminal local, sinon JSON)",
         example="text")
+    ledger_mark_file: Setting[str | None] = Setting(
+        "LEDGER_MARK_FILE", parse.file_name, None, environment_only=True,
+        meaning="sur local : fichier qui reconnaît une base restaurée ; ailleurs, SSM s'en charge",
+        example="/var/lib/ponctuel/mark.json")
     # fmt: on
 
     def __init__(

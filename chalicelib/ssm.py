@@ -1,4 +1,5 @@
-"""SSM Parameter Store: everything under one path, read at once and kept for five minutes.
+"""SSM Parameter Store: everything under one path, read at once and kept for five minutes; and
+single parameters with their version, which are not kept.
 
 botocore alone is used, without boto3: the session and the client cost 165 ms of import instead of
 190 ms (Python 3.11, medians of three, precompiled).
@@ -87,11 +88,45 @@ def _client(_endpoint: str | None, region: str | None, *_who: str | None) -> Any
         raise unreachable("/ponctuel/", error) from error
 
 
-def unreachable(path: str, error: Exception) -> SettingsError:
-    """What to tell a person about a botocore error; the error's own text is left out."""
+def get(name: str, version: int | None = None) -> tuple[str, int] | None:
+    """The value of one parameter and its version (that one, or the newest); None if it does not
+    exist. Raises `SettingsError`."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    selected = name if version is None else f"{name}:{version}"
+    try:
+        found = connect().get_parameter(Name=selected)["Parameter"]
+    except (BotoCoreError, ClientError) as error:
+        response = getattr(error, "response", None) or {}
+        if response.get("Error", {}).get("Code") in (
+            "ParameterNotFound",
+            "ParameterVersionNotFound",
+        ):
+            return None
+        raise unreachable(name, error, "ssm:GetParameter") from error
+    return str(found["Value"]), int(found["Version"])
+
+
+def put(name: str, value: str) -> int:
+    """Writes one parameter, unencrypted; returns its new version, one more than the last one was.
+    Raises `SettingsError`."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        answer = connect().put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+    except (BotoCoreError, ClientError) as error:
+        raise unreachable(name, error, "ssm:PutParameter") from error
+    return int(answer["Version"])
+
+
+def unreachable(path: str, error: Exception, right: str | None = None) -> SettingsError:
+    """What to tell a person about a botocore error; the error's own text is left out. `right`: the
+    one that is needed, where it is another than that of the settings."""
     response = getattr(error, "response", None) or {}
     code = str(response.get("Error", {}).get("Code", type(error).__name__))
-    if "AccessDenied" in code:
+    if "AccessDenied" in code and right is not None:
+        advice = f"le rôle n'a pas le droit {right}"
+    elif "AccessDenied" in code:
         advice = (
             f"le rôle n'a pas le droit de lire ou d'écrire {path}* "
             "(ssm:GetParametersByPath et kms:Decrypt ; pour changer, aussi ssm:PutParameter et "

@@ -30,6 +30,7 @@ COMMANDS = (
     "cli.channels",
     "cli.limits",
     "cli.quarantine",
+    "cli.ledger",
     "cli.import_file",
     "cli.whatsapp",
     "cli.maintenance",

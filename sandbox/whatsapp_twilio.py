@@ -15,7 +15,7 @@ import json
 import re
 import threading
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ _PLACE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 class TwilioSandbox(WhatsAppSandbox):
     """`templates`: Content SID → text with `{{1}}` or `{{name}}`; one that is not there is known
-    all the same, and shows its variables only."""
+    all the same, and shows its variables only. `clock`: Twilio's own, which dates what it lists."""
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class TwilioSandbox(WhatsAppSandbox):
         token: str = TOKEN,
         number: str = NUMBER,
         templates: Mapping[str, str] | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         **server: Any,
     ) -> None:
         super().__init__(folder, **server)
@@ -57,6 +58,7 @@ class TwilioSandbox(WhatsAppSandbox):
         self.token = token
         self.number = number
         self.templates = dict(templates or {})
+        self._clock = clock
         self._messages: dict[str, dict[str, Any]] = {}  # by SID, as the API shows them
         self._lock = threading.Lock()
 
@@ -204,7 +206,7 @@ class TwilioSandbox(WhatsAppSandbox):
         return _PLACE.sub(lambda place: variables.get(place[1], place[0]), text)
 
     def _resource(self, entry: Entry, form: Mapping[str, str]) -> dict[str, Any]:
-        created = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
+        created = self._clock().astimezone(UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
         path = f"/{API}/Accounts/{self.account}/Messages/{entry.provider_id}"
         service = form.get("MessagingServiceSid")
         return {

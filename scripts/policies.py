@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from chalicelib.providers.ledger_mark import parameter_of
 from chalicelib.runner.triggers import APP
 from scripts.stages import Stage
 
@@ -33,7 +34,7 @@ def policy(stage: Stage, role: str) -> dict[str, Any]:
     if role in ("api", "job"):
         statements.append(_wake(stage))
     if role == "job":
-        statements += [*_mail(stage), *_documents(stage)]
+        statements += [_ledger_mark(stage), *_mail(stage), *_documents(stage)]
     if stage.in_private_network:
         statements += _network(stage)
     if stage.chalice.get("xray"):
@@ -70,6 +71,14 @@ def _parameters(stage: Stage) -> list[Statement]:
         _allow("ReadParameters", ["ssm:GetParametersByPath"], [path, f"{path}/*"]),
         decrypt,
     ]
+
+
+def _ledger_mark(stage: Stage) -> Statement:
+    return _allow(
+        "KeepLedgerMark",
+        ["ssm:GetParameter", "ssm:PutParameter"],
+        [f"arn:aws:ssm:*:*:parameter{parameter_of(stage.name)}"],
+    )
 
 
 def _wake(stage: Stage) -> Statement:

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
+from moto.backends import get_backend
 from moto.server import ThreadedMotoServer
 
 from chalicelib import ssm
@@ -18,6 +19,7 @@ from chalicelib.settings import settings
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
+    get_backend("ssm")  # imported while nobody waits for an answer
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +12,8 @@ from chalicelib.outbox.rates import Rate
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from chalicelib.outbox.proofs import ProofSource
+    from chalicelib.providers.ledger_mark import MarkStore
     from chalicelib.providers.storage.port import Storage
 
 
@@ -45,10 +47,14 @@ class Channel:
 class Outbox:
     """The channels that this stage can send on, in the order in which they take turns; `storage`
     may be None where no document is ever attached. `reserve`: the share of each quota, 0 to 1, that
-    marketing leaves alone. `counts`: outcomes by state, added up."""
+    marketing leaves alone. `proofs`: where to look for those of uncertain messages. `mark`: what is
+    kept outside of the database, so that a copy of it sends nothing twice; None: nowhere. `counts`:
+    outcomes by state, added up."""
 
     engine: Engine
     channels: Mapping[str, Channel]
     storage: Storage | None
     reserve: float = 0.2
+    proofs: Sequence[ProofSource] = ()
+    mark: MarkStore | None = None
     counts: Counter[str] = field(default_factory=Counter)

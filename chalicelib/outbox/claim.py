@@ -38,7 +38,8 @@ _DUE = f"""(m.state = 'planned' OR (m.state = 'held' AND m.hold_reason IN ({_RET
 
 _SWEEP = f"""
 WITH late AS (
-  UPDATE ponctuel.messages SET state = 'expired', key_free = true, settled_at = ponctuel.clock()
+  UPDATE ponctuel.messages
+     SET state = 'expired', key_free = (resends = 0), settled_at = ponctuel.clock()
    WHERE state IN ('planned','held') AND expires_at <= ponctuel.clock() RETURNING id
 ), lost AS (
   UPDATE ponctuel.messages

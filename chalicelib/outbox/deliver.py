@@ -9,14 +9,18 @@ from functools import partial
 from uuid import UUID
 
 from chalicelib.db.engine import transaction
-from chalicelib.outbox import claim
+from chalicelib.outbox import claim, events, inbound, restored
 from chalicelib.outbox.channels import Outbox
 from chalicelib.outbox.lane import CALL_S, OWED, Lane
+from chalicelib.outbox.reconcile import reconcile
 from chalicelib.outbox.senders import Senders
 from chalicelib.runner.deadline import Deadline
 
 # The claimer is surely dead that long after its deadline.
 GRACE = timedelta(minutes=2)
+OFFERED_AGAIN = 50
+# What a search for proofs came to, of what it counts.
+PROVED = ("proved", "resent")
 
 
 def deliver(
@@ -27,11 +31,23 @@ def deliver(
     budget: Deadline | None = None,
 ) -> Counter[str]:
     """Sends what is due (of one run, or of all) until nothing is, the deadline is near, or the
-    budget is spent. Returns the outcomes by state. Raises `DatabaseUnavailable`; a provider's
-    failures are outcomes."""
+    budget is spent; of all, it also looks for the proofs of uncertain messages. Returns the
+    outcomes by state. Raises `DatabaseUnavailable`, and `DatabaseRestored` when this is a copy that
+    nobody has accepted; a provider's failures are outcomes."""
     swept = _sweep(outbox)
-    if not swept.due:
-        return +outbox.counts
+    if swept.untold and run_id is None:
+        _find_places(outbox)
+    if swept.due:
+        if outbox.mark is not None:
+            restored.verify(outbox.engine, outbox.mark)
+        _send(outbox, deadline, run_id, budget)
+    if swept.provable and run_id is None:
+        found = reconcile(outbox.engine, outbox.proofs, deadline)
+        outbox.counts.update({name: found[name] for name in PROVED})
+    return +outbox.counts
+
+
+def _send(outbox: Outbox, deadline: Deadline, run_id: UUID | None, budget: Deadline | None) -> None:
     with ExitStack() as stack:
         turns = [
             Lane(outbox, channel, stack.enter_context(Senders(channel)))
@@ -43,7 +59,14 @@ def deliver(
             lifetime = timedelta(seconds=max(0.0, deadline.remaining())) + GRACE
             if lane.turn(over, lifetime, run_id):
                 turns.append(lane)
-    return +outbox.counts
+
+
+def _find_places(outbox: Outbox) -> None:
+    """Applies what providers told of messages that were not known yet, and offers again what a
+    domain failed to take."""
+    with transaction(outbox.engine) as connection:
+        events.settle_pending(connection)
+        inbound.offer_again(connection, OFFERED_AGAIN)
 
 
 def _sweep(outbox: Outbox) -> claim.Swept:

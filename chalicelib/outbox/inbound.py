@@ -41,8 +41,8 @@ INSERT INTO ponctuel.inbound_offers AS o (inbound_id, domain, outcome, at, error
 VALUES (:inbound_id, :domain, :outcome, ponctuel.clock(), :error)
     ON CONFLICT (inbound_id, domain) DO UPDATE
    SET outcome = CASE WHEN excluded.outcome = 'failed' AND o.attempts + 1 >= {ATTEMPTS}
-                      THEN 'given_up' ELSE excluded.outcome END, attempts = o.attempts + 1, at = excluded.at,
-       error = excluded.error
+                      THEN 'given_up' ELSE excluded.outcome END,
+       attempts = o.attempts + 1, at = excluded.at, error = excluded.error
 """)
 
 

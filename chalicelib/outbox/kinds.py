@@ -85,6 +85,7 @@ class Kind:
 
     `when_unknown`: what becomes of a message whose answer was lost, once no proof was found:
     `leave` it to an operator, or `resend` it, once (where a second copy harms less than none).
+    `proof_window`: how long after the call a proof is looked for before that.
     `category`: marketing needs consent, and leaves the quota's reserve alone. `hours`: when its
     recipient may be written to, in the recipient's own zone; None: at any time. `capped`: waits
     when the person has had enough messages. `unsubscribable`: carries the one-click link.
@@ -100,6 +101,7 @@ class Kind:
     operational: bool = False
     max_attempts: int = 8
     when_unknown: Literal["leave", "resend"] = "leave"
+    proof_window: timedelta = timedelta(hours=24)
     category: Literal["transactional", "marketing"] = "transactional"
     hours: Window | None = DAYTIME
     capped: bool = True

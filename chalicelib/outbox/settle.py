@@ -32,7 +32,8 @@ _SETTLE = text(f"""
 WITH news AS ({_NEWS}), settled AS (
   UPDATE ponctuel.messages m
      SET state = n.state, hold_reason = n.hold_reason,
-         key_free = COALESCE(n.key_free, m.key_free),
+         -- What was sent again by its kind's policy may have arrived the first time.
+         key_free = COALESCE(n.key_free AND m.resends = 0, m.key_free),
          not_before = COALESCE(n.until, ponctuel.clock() + n.wait, m.not_before),
          attempts = m.attempts + COALESCE(n.attempts, 0),
          claims = CASE n.state WHEN 'claimed' THEN m.claims + 1

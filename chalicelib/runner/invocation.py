@@ -88,8 +88,10 @@ def engine_from(current: Settings, application: str, **limits: Any) -> Engine:
 
 def open_outbox(engine: Engine, current: Settings) -> Outbox:
     """The outbox on this stage's channels and document store."""
+    from chalicelib.outbox import proofs
     from chalicelib.outbox.channels import Channel, Outbox
     from chalicelib.outbox.rates import Rate
+    from chalicelib.providers.ledger_mark import open_mark_store
     from chalicelib.providers.mail import open_mail
     from chalicelib.providers.storage import open_storage
     from chalicelib.providers.whatsapp import open_whatsapp
@@ -119,6 +121,8 @@ def open_outbox(engine: Engine, current: Settings) -> Outbox:
         channels=channels,
         storage=open_storage(current.storage_url.url) if current.storage_url else None,
         reserve=current.quota_reserve / 100,
+        proofs=proofs.sources(current),
+        mark=open_mark_store(current.stage, current.ledger_mark_file),
     )
 
 

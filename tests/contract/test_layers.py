@@ -48,6 +48,7 @@ LIBRARIES = {
     "urllib.request": (),
     "smtplib": ("providers",),
     "imaplib": ("providers",),
+    "imapclient": ("providers",),
     "socket": ("db", "providers", "runner.invocation"),
     "requests": (),
     "aws_lambda_powertools": ("logs", "logs_format"),

@@ -93,7 +93,7 @@ def test_nothing_is_written_to_everything(role: str) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_names_in_a_policy_are_this_stages_and_no_other_stages(role: str) -> None:
-    named = ("WriteLogs", "ReadParameters", "WakeJobs")
+    named = ("WriteLogs", "ReadParameters", "WakeJobs", "KeepLedgerMark")
     for sid, statement in by_sid(policy(stage(), role)).items():
         if sid in named:
             for resource in statement["Resource"]:
@@ -115,6 +115,17 @@ def test_only_jobs_send_and_read_documents_and_a_tool_wakes_nobody() -> None:
     assert {"ses:SendEmail", "s3:GetObject"} <= job
     assert "lambda:InvokeFunction" in api & job
     assert "lambda:InvokeFunction" not in tool
+
+
+def test_only_jobs_keep_the_ledgers_mark_and_write_no_other_parameter() -> None:
+    [statement] = [
+        statement
+        for statement in policy(stage(), "job")["Statement"]
+        if "ssm:PutParameter" in statement["Action"]
+    ]
+    assert statement["Resource"] == ["arn:aws:ssm:*:*:parameter/ponctuel/prod/ledger/mark"]
+    for role in ("api", "tool"):
+        assert "ssm:PutParameter" not in allowed(policy(EVERYTHING, role))
 
 
 def test_the_api_cannot_call_itself() -> None:

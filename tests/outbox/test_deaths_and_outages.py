@@ -18,7 +18,7 @@ from sqlalchemy import Engine, event, make_url
 from chalicelib.db import engine as database_engine
 from chalicelib.db.engine import make_engine
 from chalicelib.errors import DatabaseUnavailable
-from chalicelib.outbox import claim, lane
+from chalicelib.outbox import claim, recording
 from chalicelib.outbox import deliver as delivering
 from chalicelib.outbox.channels import Channel, Outbox
 from chalicelib.outbox.claim import QUARANTINE_CLAIMS
@@ -143,7 +143,7 @@ def on_statement(engine: Engine, action: Callable[[int], None]) -> None:
 def test_outages_that_the_process_sees_set_no_message_aside(
     planned: Deployment, monkeypatch: pytest.MonkeyPatch, statement: int
 ) -> None:
-    monkeypatch.setattr(lane, "RETRIES", 0)
+    monkeypatch.setattr(recording, "RETRIES", 0)
     with behind(planned) as (proxy, engine):
 
         def go_away(number: int) -> None:
@@ -167,7 +167,7 @@ def test_outages_that_the_process_sees_set_no_message_aside(
 def test_an_outage_that_passes_costs_nothing(
     planned: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(recording, "FIRST_WAIT_S", 0.01)
     with behind(planned) as (proxy, engine):
         # Never twice in a row: a further try of a window is of seven statements.
         on_statement(engine, lambda number: proxy.cut() if number % 9 == 0 else None)
