@@ -40,6 +40,7 @@ EXIT_CODES = {"succeeded": 0, "skipped": 0, "partial": 2}
 _COUNTS = {
     "planned": ("prévu", "prévus"),
     "sent": ("envoyé", "envoyés"),
+    "proved": ("prouvé", "prouvés"),
     "accepted": ("accepté", "acceptés"),
     "delivered": ("remis", "remis"),
     "pending": ("en attente d'envoi", "en attente d'envoi"),

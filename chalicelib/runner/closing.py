@@ -60,6 +60,8 @@ COUNTED_AS = {
     "planned": "pending",
     "claimed": "pending",
     "submitting": "pending",
+    "proved": "proved",
+    "resent": "pending",
 }
 
 
