@@ -36,7 +36,8 @@ OUTCOMES = {
     "given_up": "en échec, abandonné après plusieurs essais",
 }
 _ACTORS = {**PROVIDERS, "webhook": "le fournisseur", "reconcile": "recherche de preuves"}
-_CODES = {**REASONS, **CODES}
+# Where both have a word for a code, the domain's.
+_CODES = {**CODES, **REASONS}
 
 
 def code_in_words(code: str | None) -> str | None:

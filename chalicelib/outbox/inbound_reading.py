@@ -32,7 +32,7 @@ def inbound(
     before: int | None = None,
 ) -> list[dict[str, Any]]:
     """The newest of them, with their texts; `offers`: what each domain made of it (`taken`,
-    `not_ours`, `failed`). `where` may have what is in `FILTERS`; `since` is aware."""
+    `not_ours`, `failed`, `given_up`). `where` may have what is in `FILTERS`; `since` is aware."""
     values = dict.fromkeys(FILTERS) | dict(where) | {"limit": limit, "before": before}
     return [_read(row) for row in connection.execute(_LIST, values).mappings()]
 

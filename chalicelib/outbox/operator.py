@@ -6,9 +6,10 @@ with who did it and why; before it, one with how the attempt ended that it overr
 
 A message that is resent forgets its provider's id: the second attempt will have its own, and an
 event with the first one's is about an attempt that was given up. Such an event comes in by our
-reference, which stays the same. What it proves, that the first attempt was accepted or arrived, is
-taken at any time: before the second leaves it spares the recipient that one. That the first one
-failed changes nothing: it is why there is a second.
+reference, which stays the same, and is taken at any time. Before the second attempt leaves, it is
+why there is none: the first was accepted after all, or it failed for a reason that nobody knew when
+the second was asked for, and somebody decides again. Once the second has left, the more fortunate
+of the two counts (`webhooks.standing`).
 """
 
 from __future__ import annotations

@@ -24,6 +24,9 @@ CODES: Mapping[str, str] = {
     "address_dead": "l'adresse ne reçoit plus de courrier",
     "unreachable": "le destinataire n'est pas joignable sur ce canal",
     "no_consent": "le destinataire n'a pas donné son accord",
+    "deleted": "le document n'existe plus",
+    "reopened": "le document a été rouvert ou refait depuis",
+    "customer_changed": "le document a changé de client depuis",
     "answer_lost": "la réponse du fournisseur s'est perdue",
 }
 PROVIDERS: Mapping[str, str] = {

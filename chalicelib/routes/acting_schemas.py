@@ -23,7 +23,7 @@ _SCOPE: Schema = {
     "description": "Business and kind; `*` is the stage, or every kind.",
 }
 _OFFER = record(
-    {"domain": TEXT, "outcome": {"enum": ["taken", "not_ours", "failed"]}}
+    {"domain": TEXT, "outcome": {"enum": ["taken", "not_ours", "failed", "given_up"]}}
     | {"attempts": NUMBER, "at": INSTANT, "error": TEXT_OR_NULL}
 )
 _INBOUND = record(

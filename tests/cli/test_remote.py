@@ -126,7 +126,7 @@ def test_every_command_says_the_same_of_a_stage_as_of_its_database(
 def test_a_run_over_https_waits_for_its_end_and_exits_as_a_local_one(
     lived: Deployment, ponctuel: CommandLine
 ) -> None:
-    lived.customer("C6")
+    lived.customer("C6", emails="c6@client.example")  # the other address is dead by now
     lived.invoice("F6", customer_id="C6")
     answer = ponctuel("run", "followups", "--stage", "essai", "--reason", "clôture")
     assert answer.code == 2, "B2's zone does not exist"

@@ -12,6 +12,7 @@ from chalicelib.outbox import operator
 from chalicelib.outbox.operator import Acted
 from chalicelib.outbox.settle import News, settle
 from tests.harness import KINDS, Deployment
+from tests.outbox import ledger
 
 CLAIM = UUID(int=7)
 ATTEMPT = (
@@ -148,6 +149,46 @@ def test_an_answer_that_comes_after_a_resend_does_not_settle_the_second_attempt(
         for was in ("submitting", "uncertain", "planned"):
             assert settle(connection, CLAIM, [News(1, was, "accepted")]) == set()
     assert row(deployment)["state"] == "planned"
+
+
+# Nobody knows by which id the provider took it, if it did.
+LOST = ATTEMPT.replace("'SM1'", "null")
+FIRST, SECOND = "wamid.first", "wamid.second"
+
+
+@pytest.mark.parametrize(
+    ("told", "becomes"), [("sent", "accepted"), ("delivered", "delivered"), ("failed", "failed")]
+)
+def test_what_is_told_late_of_the_first_attempt_spares_the_second(
+    deployment: Deployment, told: str, becomes: str
+) -> None:
+    message_in(deployment, "uncertain", f"{LOST}, channel = 'whatsapp'")
+    act(deployment, "resend")
+    named = ledger.named(deployment.database, 1)
+    event = ledger.status(told, "131026", provider_id=FIRST, reference=named, at=deployment.clock())
+    ledger.tell(deployment.database, event, at=deployment.clock())
+    assert row(deployment)["state"] == becomes
+    deployment.deliver()
+    assert row(deployment)["attempts"] == 0, "nobody called again"
+
+
+@pytest.mark.parametrize(
+    ("told", "becomes", "of"),
+    [("failed", "accepted", SECOND), ("sent", "accepted", SECOND), ("read", "delivered", FIRST)],
+)
+def test_what_is_told_late_of_the_first_attempt_only_betters_the_second(
+    deployment: Deployment, told: str, becomes: str, of: str
+) -> None:
+    message_in(deployment, "uncertain", f"{LOST}, channel = 'whatsapp'")
+    act(deployment, "resend")
+    deployment.execute(
+        "UPDATE ponctuel.messages SET state = 'accepted', provider = 'meta', provider_id = :id",
+        id=SECOND,
+    )
+    named = ledger.named(deployment.database, 1)
+    event = ledger.status(told, "131026", provider_id=FIRST, reference=named, at=deployment.clock())
+    ledger.tell(deployment.database, event, at=deployment.clock())
+    assert (row(deployment)["state"], row(deployment)["provider_id"]) == (becomes, of)
 
 
 @pytest.mark.parametrize("verb", ["cancel", "resend", "arrived", "release"])
