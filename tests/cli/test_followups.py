@@ -20,7 +20,7 @@ def refused(deployment: Deployment) -> Deployment:
     """F1 of C1: level 1 was refused by the mail server, which accepts everything from now on."""
     deployment.open_business(settings={"business_days_only": False})
     deployment.invoice()
-    deployment.smtp.fail("refuse_permanent")
+    deployment.smtp.fail("too_large")
     deployment.tick()
     deployment.smtp.heal()
     assert deployment.states() == [("F1", "1", "refused")]
@@ -56,7 +56,7 @@ def test_a_level_that_is_refused_again_after_a_retry_waits_again(
 ) -> None:
     for _ in range(2):
         ponctuel("followups", "retry", "invoice", "F1", *REASON)
-        refused.smtp.fail("refuse_permanent")
+        refused.smtp.fail("too_large")
         refused.tick()
         refused.smtp.heal()
         refused.tick()
@@ -124,7 +124,7 @@ def test_an_invoice_of_a_refused_letter_is_decided_upon_alone(
     deployment.open_business(settings={"group_by_customer": True})
     deployment.invoice("F1")
     deployment.invoice("F2")
-    deployment.smtp.fail("refuse_permanent")
+    deployment.smtp.fail("too_large")
     deployment.tick()
     deployment.smtp.heal()
     assert len(ponctuel("followups", "list", "--json").data["to_handle"]) == 2
