@@ -21,12 +21,12 @@ PROVIDERS: Final = ("twilio", "meta")
 
 # What a provider calls a template and a sender: its form, and how to say it.
 _TEMPLATE: Final[Mapping[str, tuple[str, str]]] = {
-    "twilio": (r"HX[0-9a-f]{32}", "un Content SID, HX et 32 chiffres ou lettres"),
+    "twilio": (r"HX[0-9a-fA-F]{32}", "un Content SID, HX et 32 chiffres ou lettres"),
     "meta": (r"[a-z0-9_]{1,512}", "un nom en minuscules, chiffres et _"),
 }
 _SENDER: Final[Mapping[str, tuple[str, str]]] = {
     "twilio": (
-        r"\+[1-9][0-9]{6,14}|MG[0-9a-f]{32}",
+        r"\+[1-9][0-9]{6,14}|MG[0-9a-fA-F]{32}",
         "un numéro (+33612345678) ou un service de messagerie (MG…)",
     ),
     "meta": (r"[0-9]{5,20}", "un identifiant de numéro (phone number ID), en chiffres"),

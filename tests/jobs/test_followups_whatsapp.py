@@ -291,10 +291,7 @@ def test_a_relance_waits_for_the_window_of_its_business(deployment: Deployment) 
     ("ending", "words"),
     [
         ("state = 'failed', error = 'Ce numéro n''a pas WhatsApp.'", "Ce numéro n'a pas WhatsApp."),
-        (
-            "state = 'cancelled', error_code = 'opted_out'",
-            "le destinataire a demandé de ne plus rien recevoir",
-        ),
+        ("state = 'cancelled', error_code = 'opted_out'", "ne plus rien recevoir"),
         ("state = 'cancelled', error_code = 'unreachable'", "le destinataire n'est pas joignable"),
         ("state = 'expired', key_free = true, hold_reason = 'number'", ""),
     ],

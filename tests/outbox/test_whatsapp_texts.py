@@ -120,6 +120,8 @@ def test_the_longest_values_fit(folder: str, variant: str, amount: str) -> None:
     found = render(folder, variant, content)
     # In the units in which JavaScript counts, a name of emoji is twice as long.
     assert len(found.text) <= LONGEST - 2 * 60
+    # Twilio takes 255 characters (twilio.com/docs/content-api/using-variables-with-content-api).
+    assert max(map(len, found.variables)) <= 255
 
 
 def lacking(folder: str, path: str) -> dict[str, Any]:
