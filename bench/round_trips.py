@@ -64,10 +64,10 @@ def measure(server: Server, *, quick: bool) -> Iterator[Measure]:
             GOAL,
             "on an open connection, its ping included",
         )
-    yield _sending(server, SENT_SMALL if quick else SENT)
+    yield sending(server, SENT_SMALL if quick else SENT)
 
 
-def _sending(server: Server, sample: Sample) -> Measure:
+def sending(server: Server, sample: Sample) -> Measure:
     """Round trips of a run that sends, from its tick to its end, by window."""
     ready(server, sample, "email")
     job = jobs.job("deliver_messages")
