@@ -17,7 +17,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench import imports, memory, orm, package, planning, round_trips
+from bench import (
+    draining,
+    imports,
+    memory,
+    orm,
+    package,
+    planning,
+    round_trips,
+    whatsapp_draining,
+)
 from bench.database import server
 from bench.machine import here
 from bench.measure import Measure, table
@@ -25,6 +34,8 @@ from bench.measure import Measure, table
 # In this order: what is light on the machine before what is heavy.
 ON_A_SERVER: Mapping[str, Callable[..., Iterator[Measure]]] = {
     "round_trips": round_trips.measure,
+    "draining": draining.measure,
+    "whatsapp_draining": whatsapp_draining.measure,
     "planning": planning.measure,
     "orm": orm.measure,
     "memory": memory.measure,

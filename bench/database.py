@@ -46,10 +46,17 @@ class Server:
 
     def create(self, name: str) -> None:
         """An empty database."""
+        self.drop(name)
+        self._administer(f"CREATE DATABASE {name}")
+
+    def drop(self, name: str) -> None:
+        """Takes the database away, even while someone is connected to it."""
+        self._administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def _administer(self, statement: str) -> None:
         admin = create_engine(self.url, isolation_level="AUTOCOMMIT")
         with admin.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+            connection.exec_driver_sql(statement)
         admin.dispose()
 
     def pid(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
 
 from sqlalchemy import Engine, text
 
@@ -21,7 +22,24 @@ from sandbox import clock
 OPEN_AT = time(10, tzinfo=UTC)
 
 
-def ready(server: Server, sample: Sample, channel: str = "email") -> Engine:
+# The relances of every business by WhatsApp, with an approved template at each provider.
+WHATSAPP = (
+    "UPDATE ponctuel.followup_levels SET channel = 'whatsapp'",
+    """
+INSERT INTO ponctuel.customer_phones (business_id, customer_id, phone)
+SELECT business_id, id, '06 12 ' || lpad(substr(id, 2), 6, '0') FROM ponctuel.customers
+ON CONFLICT DO NOTHING
+""",
+    """
+INSERT INTO ponctuel.whatsapp_templates (business_id, provider, kind, variant, name, set_at, set_by)
+SELECT '*', provider, 'billing.invoice_followup', 'rappel', name, ponctuel.clock(), 'bench'
+  FROM (VALUES ('twilio', 'HX' || repeat('0', 32)), ('meta', 'relance_facture')) t(provider, name)
+ON CONFLICT DO NOTHING
+""",
+)
+
+
+def ready(server: Server, sample: Sample, channel: Literal["email", "whatsapp"]) -> Engine:
     """As many planned messages as the sample has due invoices, for whom the stage is live, and none
     besides; the delivery has its slot due. The clock is at a working day's morning, whenever the
     benchmark is run."""
@@ -30,6 +48,9 @@ def ready(server: Server, sample: Sample, channel: str = "email") -> Engine:
     with engine.begin() as connection:
         clock.install(connection)
         clock.set_clock(connection, datetime.combine(today, OPEN_AT))
+        if channel == "whatsapp":
+            for statement in WHATSAPP:
+                connection.exec_driver_sql(statement)
     make_due(engine)
     results = work(
         jobs.job("followups"),

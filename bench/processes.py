@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 
 PATIENCE_S = 30.0
 # What a client prints about itself: wall clock and processor seconds of the sending alone.
@@ -103,8 +104,8 @@ class Stopwatch:
 
 
 def _own() -> float:
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    uses = [getrusage(who) for who in (RUSAGE_SELF, RUSAGE_CHILDREN)]
+    return sum(use.ru_utime + use.ru_stime for use in uses)
 
 
 def processor_seconds(pid: int) -> float:

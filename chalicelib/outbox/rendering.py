@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache, wraps
+from functools import cache, lru_cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,7 +28,7 @@ from chalicelib.outbox import formats
 from chalicelib.outbox.content import Section, missing, shorten
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
 
 TEMPLATES: Final = Path(__file__).resolve().parent.parent / "templates"
 MAX_SUBJECT: Final = 150  # characters; clients show fewer, servers accept more
@@ -118,6 +118,7 @@ def environment(*, html: bool) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
     from jinja2.ext import Extension
     from jinja2.lexer import Token, TokenStream
+    from jinja2.runtime import Context, Macro
     from markupsafe import Markup
 
     class Missing(StrictUndefined):
@@ -139,6 +140,20 @@ def environment(*, html: bool) -> Environment:
         # A letter makes nine contexts, each of which copies the globals: there are none.
         def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
             return super().make_globals(d) if d else self.globals
+
+        # It looks for fourteen templates, none of which changes: Jinja2's own cache has a lock.
+        @cache  # noqa: B019 - there are two environments, for as long as the process lives
+        def get_template(self, name: Any, parent: Any = None, globals: Any = None) -> Template:
+            return super().get_template(name, parent, globals)
+
+    class MacroContext(Context):
+        # A letter calls sixty macros, and Jinja2 asks each time what it would like to be given.
+        def call(self, called: Any, /, *values: Any, **named: Any) -> Any:
+            if type(called) is not Macro:
+                return super().call(called, *values, **named)
+            named.pop("_block_vars", None)
+            named.pop("_loop_vars", None)
+            return called(self.eval_ctx, *values, **named)
 
     class FrenchTypography(Extension):
         def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
@@ -172,9 +187,10 @@ def environment(*, html: bool) -> Environment:
         formats.montant, formats.taux, formats.nombre, formats.en_lettres, formats.jours,
         formats.date_jour, formats.date_longue, formats.date_courte, formats.date_heure,
         formats.dans_jours, formats.iban, formats.siret, shorten, _minus, _summed, _moment,
-        _wrapped, _joined, strong,
+        _late, _not_late, _wrapped, _joined, strong,
     ):  # fmt: skip
         environment.filters[function.__name__.lstrip("_")] = strict(function)
+    environment.context_class = MacroContext
     environment.globals.clear()
     environment.tests["web_address"] = lambda value: bool(re.match("https?://", str(value)))
     return environment
@@ -191,6 +207,14 @@ def _summed(documents: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
         currency = document["currency"]
         sums[currency] = sums.get(currency, Decimal(0)) + formats.decimal(document["remaining"])
     return [{"currency": currency, "amount": amount} for currency, amount in sums.items()]
+
+
+def _late(documents: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [document for document in documents if document["days_late"] > 0]
+
+
+def _not_late(documents: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [document for document in documents if not document["days_late"] > 0]
 
 
 def _moment(instant: str) -> str:

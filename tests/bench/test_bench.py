@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from bench import imports, orm, planning
+from bench import draining, http_floor, imports, orm, planning, round_trips, whatsapp_draining
 from bench.__main__ import NAMES, main
+from bench.database import Server
 from bench.machine import here
 from bench.measure import Measure, table
+from bench.processes import processor_seconds
 from bench.sample import Sample, fill
 from chalicelib.domain.billing import queries
 from chalicelib.domain.billing.calendar import calendar_at
+from chalicelib.outbox.kinds import load
+from sandbox.smtp_journal import read_journal
+from sandbox.whatsapp_journal import Entry as WhatsAppEntry
 from tests.contract.paths import ROOT
 from tests.database import Database
 
 TINY = Sample("tiny", invoices=200, unpaid=60, due=40, history=True)
+FEW = Sample("few", invoices=40, unpaid=20, due=20)
 NEW = Sample("new", invoices=200, unpaid=60, due=40)
 
 
@@ -55,6 +67,77 @@ def test_the_job_the_floor_and_the_orm_loop_plan_the_same_messages(
     assert by_hand == by_the_job == planned(engine)
     assert {step for *_, step in by_hand} == {"2"}
     assert len(by_hand) == TINY.due
+
+
+@pytest.fixture
+def server(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    if "unix_sock" not in make_url(database.url).query:
+        pytest.skip("django-post-office and the proxy reach the embedded server by its socket")
+    monkeypatch.setenv("LOG_LEVEL", "ERROR")
+    monkeypatch.setenv("PONCTUEL_STAGE", "local")
+    server = Server(make_url(database.url))
+    yield server
+    server.close()
+    for name in (f"bench_{FEW.name}", draining.POST_OFFICE):
+        server.drop(name)
+
+
+def test_the_delivery_the_floor_and_post_office_send_as_many_letters(
+    server: Server, tmp_path: Path
+) -> None:
+    server.create(draining.POST_OFFICE)
+    ours = draining.drain(server, FEW, tmp_path / "ours")
+    floor = draining.bare(server, FEW, tmp_path / "ours", tmp_path / "floor")
+    theirs = draining.post_office(server, FEW, tmp_path / "theirs")
+    assert all(took.wall > 0 and took.client > 0 for took in (ours, floor, theirs))
+    sent = [read_journal(tmp_path / name) for name in ("ours", "floor", "theirs")]
+    by_us, again, by_them = ({entry.message_id: entry.bytes for entry in found} for found in sent)
+    assert by_us == again
+    # The same letter, near enough: neither's time goes into a longer one.
+    assert 0.8 < median(by_them.values()) / median(by_us.values()) < 1.25
+
+
+def test_whatsapp_messages_are_asked_for_alike_by_the_delivery_and_by_its_floor(
+    server: Server,
+) -> None:
+    if load("billing.invoice_followup").whatsapp is None:
+        pytest.skip("no relance goes by WhatsApp yet")
+    for provider in whatsapp_draining.PROVIDERS:
+        floors, ours = whatsapp_draining.rounds_of(server, FEW, provider, 0.0, 1)
+        assert floors[0].wall > 0
+        assert ours[0].wall > 0
+
+
+def test_the_http_floor_makes_the_requests_of_the_journal() -> None:
+    entry = WhatsAppEntry(
+        "accepted", "x", "3f2a91bc-7", "", "+33612000001", "", "HX" + "0" * 32, {"1": "F12"}, ""
+    )
+    twilio = "twilio://AC" + "0" * 32 + ":token@?from=%2B33939010203"
+    (request,) = http_floor.requests(twilio, [entry])
+    assert request.path.endswith("/Messages.json")
+    assert b"To=whatsapp%3A%2B33612000001" in request.body
+    (request,) = http_floor.requests("meta://:token@106540352242922", [entry_for_meta(entry)])
+    assert json.loads(request.body)["template"]["name"] == "relance"
+    assert request.headers["Authorization"] == "Bearer token"
+
+
+def entry_for_meta(entry: WhatsAppEntry) -> WhatsAppEntry:
+    return replace(entry, template="relance")
+
+
+def test_round_trips_are_counted_by_window(server: Server) -> None:
+    measure = round_trips.sending(server, FEW)
+    assert measure.values[0] >= 1
+    assert f"for {FEW.due} e-mails" in measure.detail
+
+
+def test_a_process_is_charged_with_what_it_started() -> None:
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("the system does not tell")
+    before = processor_seconds(os.getpid())
+    subprocess.run([sys.executable, "-c", "sum(range(10**7))"], check=True)
+    assert processor_seconds(os.getpid()) - before > 0.05
+    assert processor_seconds(2**22 + 1) == 0.0
 
 
 @pytest.mark.parametrize("sample", [TINY, NEW])

@@ -163,6 +163,23 @@ def test_a_value_that_cannot_be_sent_sends_nothing(engine: Engine) -> None:
         assert connection.execute(text("SELECT count(*) FROM wire")).scalar() == 0
 
 
+@pytest.mark.parametrize(
+    "shown", ["infinity", "-infinity", "0044-03-15 BC", "20000-01-01", "1970-01-01", "2026-07-14"]
+)
+def test_dates_that_python_does_not_know_are_read_as_pg8000_reads_them(
+    ours: Connection, theirs: pg8000.legacy.Connection, shown: str
+) -> None:
+    found: dict[Connection, list[object]] = {ours: [], theirs: []}
+    for connection, rows in found.items():
+        cursor = connection.cursor()
+        for zone in ("UTC", "Europe/Paris", "Asia/Kolkata"):
+            cursor.execute(f"SET LOCAL TimeZone = '{zone}'")
+            cursor.execute("SELECT CAST(%s AS date), CAST(%s AS timestamptz)", (shown, shown))
+            rows.append(cursor.fetchall())
+        connection.rollback()
+    assert found[ours] == found[theirs]
+
+
 def test_several_statements_without_parameters_still_go_out_together(engine: Engine) -> None:
     with transaction(engine) as connection:
         connection.exec_driver_sql(

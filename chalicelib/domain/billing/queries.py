@@ -169,7 +169,9 @@ judged AS (
   SELECT facts.*, {conditions.first_that_holds(at_send=True)} AS held_by,
          {conditions.NO_EMAIL} AS no_email FROM facts
 ), phones AS ({PHONES.format(customers=_CALLED)})
-SELECT w.message_id, w.subject AS wanted_subject, w.kind AS wanted_kind, f.*,
+SELECT w.message_id, w.subject AS wanted_subject, f.business_id, f.document, f.number, f.issued_on,
+       f.due_on, f.currency, f.total, f.remaining, f.pdf_key, f.last_level, f.customer_name,
+       f.customer_type, f.emails, f.today, f.opens_at,
        b.name AS business_name, b.sender_name, b.sender_email, b.reply_to, b.phone, b.address,
        b.siret, b.iban, b.zone, s.late_penalty_rate,
        t.phone AS customer_phone, t.user_id AS customer_user_id,
@@ -180,7 +182,7 @@ SELECT w.message_id, w.subject AS wanted_subject, w.kind AS wanted_kind, f.*,
             WHEN w.channel = 'email' AND f.no_email THEN 'no_email'
             WHEN w.channel = 'whatsapp' AND COALESCE(t.phone, t.user_id) IS NULL THEN 'no_phone'
        END AS reason,
-       g.level AS wanted_level, g.tone AS wanted_tone, g.attach_pdf AS wanted_pdf
+       g.tone AS wanted_tone, g.attach_pdf AS wanted_pdf
   FROM wanted w
   LEFT JOIN judged f ON f.business_id = w.business_id AND f.kind = w.kind AND f.id = w.subject
   LEFT JOIN ponctuel.businesses b ON b.id = f.business_id
