@@ -37,7 +37,7 @@ OUTCOMES = {
 }
 _ACTORS = {**PROVIDERS, "webhook": "le fournisseur", "reconcile": "recherche de preuves"}
 # Where both have a word for a code, the domain's.
-_CODES = {**CODES, **REASONS}
+_CODES = {**REASONS, **CODES}
 
 
 def code_in_words(code: str | None) -> str | None:
