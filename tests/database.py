@@ -96,8 +96,8 @@ DECLARE name text;
 BEGIN
   UPDATE ponctuel.deployment SET id = gen_random_uuid(), claims = 0;
   UPDATE ponctuel.sandbox_clock SET "offset" = interval '0';
-  FOR name IN SELECT sequence_name FROM information_schema.sequences
-               WHERE sequence_schema = 'ponctuel'
+  FOR name IN SELECT relname FROM pg_class
+               WHERE relkind = 'S' AND relnamespace = 'ponctuel'::regnamespace
   LOOP PERFORM setval(format('ponctuel.%I', name), 1, false); END LOOP;
 END $$;
 """
