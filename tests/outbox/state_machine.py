@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import HealthCheck, Phase, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from sqlalchemy import Engine
@@ -35,6 +35,7 @@ class Outbox(RuleBasedStateMachine):
     @rule(choice=st.integers(0, 999), details=st.integers(0, 2**16 - 1))
     def something_happens(self, choice: int, details: int) -> None:
         move = chosen(self.world, choice)
+        note(move.name)
         self.gone_through.update(("steps", move.name))
         move.do(self.world, random.Random(details))
         check(self.world)
@@ -83,7 +84,5 @@ def trial(
 ) -> Finding:
     """Some machines, none of them shrunk: the seed plays them again."""
     number = draw.getrandbits(32)
-    done = play(
-        deployment, machines=machines, steps=steps, number=number, phases=[Phase.generate]
-    )
+    done = play(deployment, machines=machines, steps=steps, number=number, phases=[Phase.generate])
     return Finding(Counter(), done=done)

@@ -11,8 +11,9 @@ import itertools
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -23,12 +24,20 @@ from chalicelib.db.engine import transaction
 from chalicelib.errors import DatabaseUnavailable, OutcomeUnknown, ProviderError
 from chalicelib.message_reference import number_of, reference
 from chalicelib.outbox import deliver as delivering
-from chalicelib.outbox import events, kinds, lane, operator, senders, suppressions, whatsapp_texts
+from chalicelib.outbox import (
+    events,
+    kinds,
+    lane,
+    operator,
+    recording,
+    senders,
+    suppressions,
+    whatsapp_texts,
+)
 from chalicelib.outbox.channels import Channel, Outbox
 from chalicelib.outbox.kinds import Cancel, Claimed, Hold, Kind, Send, Verdict
 from chalicelib.outbox.plan import allow_list, planning_statement
 from chalicelib.outbox.proofs import NOTED_WITHIN, Doubt, Found, Search
-from chalicelib.outbox.reconcile import reconcile
 from chalicelib.outbox.suppressions import Suppression
 from chalicelib.providers.mail import port as mail
 from chalicelib.providers.mail.port import Mail
@@ -118,19 +127,19 @@ def _key_of(subject: int, cycle: int) -> Key:
 
 class World:
     """`allowed`: how many copies of a key may exist, one unless somebody has decided otherwise.
-    `told`: rows that an event about them has been applied to. `arrived`: rows that the operator has
-    declared arrived. `blind`: what searches answer, per channel."""
+    `arrived`, `resent`: rows that the operator has declared arrived, or had sent again. `open`: how
+    many messages may still leave, or be proved. `blind`: what searches answer, per
+    channel."""
 
-    def __init__(
-        self, deployment: Deployment, engine: Engine, patch: pytest.MonkeyPatch
-    ) -> None:
+    def __init__(self, deployment: Deployment, engine: Engine, patch: pytest.MonkeyPatch) -> None:
         self.time = SimulatedTime()
         self.copies: list[Copy] = []
         self.keys: dict[int, Key] = {}
         self.planned: set[Key] = set()
         self.allowed: Counter[Key] = Counter()
-        self.told: set[int] = set()
         self.arrived: set[int] = set()
+        self.resent: set[int] = set()
+        self.open = 0
         self.resends: Counter[int] = Counter()
         self.processes: list[Process] = []
         self.orphans: list[Orphan] = []
@@ -146,7 +155,7 @@ class World:
         self.deployment: UUID = deployment.rows("SELECT id FROM ponctuel.deployment")[0]["id"]
         for name, when in (("probe.leaves", "leave"), ("probe.resends", "resend")):
             patch.setitem(kinds._KINDS, name, _kind(name, when, self._guard))
-        for module in (lane, senders):
+        for module in (lane, recording, senders):
             patch.setattr(module, "time", self.time)
         patch.setattr(delivering, "Senders", SteppedSenders)
 
@@ -173,26 +182,24 @@ class World:
         with transaction(self.engine) as connection:
             connection.execute(text(planning_statement(_CANDIDATES, "SELECT 1")), values)
 
-    def start(self, what: str) -> Process:
-        """A process that delivers, or one that reconciles."""
+    def start(self) -> Process:
+        """A process that delivers."""
         end = self.time.monotonic() + LIFETIME_S
         deadline = Deadline(lambda: end - self.time.monotonic())
 
         def work(process: Process) -> object:
             watched: Any = process  # an engine, as far as it is used
-            if what == "reconcile":
-                sources = [_Source(self, process, channel) for channel in PROVIDERS]
-                return reconcile(watched, sources, deadline)
             channels = {
                 name: Channel(
                     name,
                     provider=provider,
-                    open=lambda provider=provider: ScriptedProvider(provider, self.script),
+                    open=partial(ScriptedProvider, provider, self.script),
                     concurrency=CONCURRENCY,
                 )
                 for name, provider in PROVIDERS.items()
             }
-            return delivering.deliver(Outbox(watched, channels, storage=None), deadline)
+            proofs = [_Source(self, process, channel) for channel in PROVIDERS]
+            return delivering.deliver(Outbox(watched, channels, None, proofs=proofs), deadline)
 
         process = Process(self.engine, work)
         self.processes.append(process)
@@ -261,11 +268,6 @@ class World:
             applied = events.apply(connection, [event], received_at=event.at)
         assert (applied.outcomes, self.rows()) == ({"noted": 1}, before)
 
-    def settle_pending(self) -> None:
-        with transaction(self.engine) as connection:
-            events.settle_pending(connection)
-        self._note_told()
-
     def operate(self, action: str, nth: int) -> None:
         row = sorted(self.keys)[nth % len(self.keys)]
         act = {"cancel": operator.cancel, "release": operator.release, "resend": operator.resend}
@@ -274,6 +276,7 @@ class World:
             changed = call(connection, [row], by="test", reason="essai").changed
         if changed and action == "resend":
             self.permit(row)
+            self.resent.add(row)
         if changed and action == "arrived":
             self.arrived.add(row)
 
@@ -316,7 +319,7 @@ class World:
             return events.clock(connection)
 
     def rows(self) -> list[Mapping[str, Any]]:
-        """Every message, by id."""
+        """Every message, by id. `told`: an event about it has been applied."""
         with transaction(self.engine) as connection:
             return list(connection.execute(_ROWS).mappings())
 
@@ -378,12 +381,7 @@ class World:
         if event not in self.events:
             self.events.append(event)
         with transaction(self.engine) as connection:
-            events.apply(connection, [replace(event, at=event.at)], received_at=event.at)
-        self._note_told()
-
-    def _note_told(self) -> None:
-        with transaction(self.engine) as connection:
-            self.told |= {row[0] for row in connection.execute(_TOLD)}
+            events.apply(connection, [event], received_at=event.at)
 
     def _made(self, letter: Any, outcome: str) -> Any:
         name = PROVIDERS["email" if isinstance(letter, Mail) else "whatsapp"]
@@ -431,7 +429,10 @@ OUTCOMES = (*OUTCOMES, *REFUSALS)
 
 _ROWS = text("""
 SELECT id, business_id, kind, subject, cycle, channel, state, hold_reason, key_free, error_code,
-       proof_at IS NOT NULL AS to_prove, resends
+       proof_at IS NOT NULL AS to_prove, resends, EXISTS (
+         SELECT 1 FROM ponctuel.webhook_events e
+          WHERE e.message_id = messages.id AND e.outcome IN ('applied','stale')
+            AND e.type = 'status') AS told
   FROM ponctuel.messages WHERE business_id <> '' ORDER BY id
 """)
 # A circuit that is open says nowhere until when: an hour at most.
@@ -445,10 +446,6 @@ SELECT extract(epoch FROM min(at) - ponctuel.clock())::float8 FROM (
      WHERE state = 'planned' AND not_before <= ponctuel.clock()
 ) AS events WHERE at > ponctuel.clock()
 """)
-_TOLD = text("""
-SELECT DISTINCT message_id FROM ponctuel.webhook_events
- WHERE message_id IS NOT NULL AND outcome IN ('applied','stale') AND type = 'status'
-""")
 
 
 @dataclass
@@ -458,7 +455,6 @@ class _Source:
     world: World
     process: Process
     channel: str
-    asked: list[int] = field(default_factory=list)
 
     def search(self, doubts: Sequence[Doubt], _deadline: Deadline) -> Search:
         self.process.reach("search")
