@@ -23,6 +23,7 @@ def check(world: World) -> None:
     """After each step. Raises `AssertionError`."""
     rows = world.rows()
     world.open = sum(row["state"] in OPEN or row["to_prove"] for row in rows)
+    world.in_doubt = [row["id"] for row in rows if row["state"] == "uncertain"]
     _nothing_is_lost(world, rows)
     for row in rows:
         _is_in_order(world, row)

@@ -11,11 +11,11 @@ from tests.outbox.state_machine_world import OUTCOMES, SUBJECTS, Where, World
 
 MOST_PROCESSES = 3
 # Shorter and longer than an answer, a process, a claim, a search, the proof window, the limit.
-JUMPS = (*(1, 20, 70, 70, 70, 70, 130, 130, 320, 320, 320), *(1200, 4000, 8000, 90_000, 700_000))
+JUMPS = (*(1, 20, 70, 70, 70, 130, 130, 320), *(600, 600, 600, 4000, 8000), *(90_000, 700_000))
 TROUBLES: Sequence[Trouble] = ("refused", "answer_lost", "answer_lost")
 STATES = ("accepted", "sent", "delivered", "read", "failed")
 CHANNELS: Sequence[Where] = ("email", "whatsapp")
-ACTIONS = ("cancel", "release", "resend", "resend", "arrived")
+ACTIONS = ("cancel", "release", "resend", "arrived")
 LATEST = 12  # of the messages, copies and events, those that are touched
 
 
@@ -65,7 +65,21 @@ def _foreign(world: World, draw: Random) -> None:
 
 
 def _operate(world: World, draw: Random) -> None:
-    world.operate(draw.choice(ACTIONS), -_recent(draw))
+    """Often where something is to be done."""
+    action = draw.choice(ACTIONS)
+    several = world.in_doubt if action in ("resend", "arrived") else sorted(world.keys)
+    world.operate(action, draw.choice((several or sorted(world.keys))[-LATEST:]))
+
+
+def _kill(world: World, draw: Random) -> None:
+    """Often one that is calling."""
+    calling = _calling(world)
+    several = calling if calling and draw.random() < 0.7 else world.processes
+    world.kill(draw.choice(several))
+
+
+def _resend(world: World, draw: Random) -> None:
+    world.operate("resend", draw.choice(world.in_doubt))
 
 
 def _suppress(world: World, draw: Random) -> None:
@@ -112,12 +126,13 @@ MOVES = (
     Move(
         "crashes",
         2,
-        lambda world, draw: world.kill(draw.choice(world.processes)),
+        _kill,
         lambda world: world.processes,
     ),
     Move("late_arrivals", 6, lambda w, draw: w.arrive(_recent(draw)), lambda w: w.orphans),
     Move("outages", 1, _fail, _ready),
     Move("operator", 3, _operate, lambda world: world.keys),
+    Move("operator", 6, _resend, lambda world: world.in_doubt),
     Move("suppressions", 1, _suppress),
     Move("pauses", 1, lambda world, draw: world.pause(paused=draw.random() < 0.3)),
     Move("verdicts", 2, _change_mind),
