@@ -88,12 +88,16 @@ class Deployment:
     def reset(self) -> None:
         """As it was at the start: empty tables and mailboxes, the clock at NOW, no faults."""
         self.database.close()
-        with self.database.begin() as connection:
-            connection.exec_driver_sql(EMPTY)
         self.smtp.heal()
         self.smtp.credentials = None
         for path in self.smtp.folder.iterdir():
             path.unlink()
+        self.empty()
+
+    def empty(self) -> None:
+        """The tables only, and the clock."""
+        with self.database.begin() as connection:
+            connection.exec_driver_sql(EMPTY)
         settle(self.database)
 
     def rows(self, query: str, **values: object) -> list[Mapping[str, Any]]:

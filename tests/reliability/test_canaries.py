@@ -90,7 +90,8 @@ def refused_by_the_server(deployment: Deployment, _patch: pytest.MonkeyPatch) ->
 
 
 def password_refused(deployment: Deployment, patch: pytest.MonkeyPatch) -> str:
-    deployment.invoice("F7", customer_id="K1")
+    deployment.customer("K7", emails=f"{PRIVATE[1]}k7.example")
+    deployment.invoice("F7", customer_id="K7")
     deployment.smtp.fail("refuse_auth")
     deployment.tick(hours=24)
     deployment.smtp.heal()

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, event, make_url
 
 from chalicelib.db import engine as database_engine
-from chalicelib.outbox import deliver
+from chalicelib.outbox import lane, recording
 from chalicelib.runner import engine, invocation
 from sandbox.proxy import Proxy
 from tests.harness import Deployment
@@ -63,7 +63,7 @@ def hurry(patch: pytest.MonkeyPatch, sleeps: float = SHORTER) -> None:
     patch.setattr(invocation, "make_engine", _make_engine)
     for name in ("IDLE_IN_TRANSACTION_MS", "LOCK_TIMEOUT_MS"):
         patch.setattr(database_engine, name, getattr(database_engine, name) // SHORTER)
-    for module in (engine, deliver):
+    for module in (engine, lane, recording):
         patch.setattr(module, "time", Hurried(sleeps))
 
 
