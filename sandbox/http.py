@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -146,6 +148,30 @@ def server(app: Chalice, port: int = 0) -> ThreadingHTTPServer:
         api_app = app
 
     return ThreadingHTTPServer(("127.0.0.1", port), Bound)
+
+
+@contextmanager
+def serving(app: Chalice, ports: Sequence[int] = (0,)) -> Iterator[int]:
+    """A server in a thread of its own, on the first of these ports that is free; yields it. Raises
+    OSError when all are taken."""
+    bound = _bound(app, ports)
+    thread = threading.Thread(target=bound.serve_forever, name="http", daemon=True)
+    thread.start()
+    try:
+        yield bound.server_address[1]
+    finally:
+        bound.shutdown()
+        bound.server_close()
+        thread.join()
+
+
+def _bound(app: Chalice, ports: Sequence[int]) -> ThreadingHTTPServer:
+    for port in ports:
+        try:
+            return server(app, port)
+        except OSError:
+            continue
+    raise OSError(f"aucun port libre de {ports[0]} à {ports[-1]}.")
 
 
 class _Handler(BaseHTTPRequestHandler):
