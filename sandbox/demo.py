@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, text
 
@@ -18,6 +19,9 @@ from chalicelib.errors import PonctuelError
 from sandbox import report, smtp_journal, whatsapp_journal
 from sandbox.demo_steps import PARIS, at, go_live, install, paris, tick
 from sandbox.environment import Environment, running
+
+if TYPE_CHECKING:
+    from sandbox.sample import Sample
 
 SAMPLE_DAY = date(2026, 3, 10)
 OWN = "MOI"
@@ -38,16 +42,18 @@ def main(argv: list[str] | None = None) -> int:
         with running("demo", fresh=True) as environment, environment.engine() as engine:
             if options.invoices is not None:
                 return _own_invoices(environment, engine, options.invoices)
-            return _sample(environment, engine)
+            from sandbox import sample
+
+            return tell(environment, engine, sample.build(SAMPLE_DAY))
     except PonctuelError as error:
         print(f"Erreur : {error}", file=sys.stderr)
         return 1
 
 
-def _sample(environment: Environment, engine: Engine) -> int:
+def tell(environment: Environment, engine: Engine, businesses: Sample) -> int:
+    """The whole demo with these sample businesses, in an empty database. Returns an exit code."""
     from sandbox import demo_night, demo_whatsapp, sample, sample_whatsapp
 
-    businesses = sample.build(SAMPLE_DAY)
     with engine.begin() as connection:
         sample.load(connection, businesses)
         sample_whatsapp.give_number(connection)
@@ -155,10 +161,11 @@ def _agree(environment: Environment, engine: Engine) -> bool:
     if sent != len({message for message, _ in taken}) or any(n > 1 for n in taken.values()):
         report.say("Le registre et les serveurs ne concordent pas : c'est un défaut.")
         return False
+    by_whatsapp = len(environment.whatsapp.accepted())
+    of_them = f" (dont {by_whatsapp} par WhatsApp)" if by_whatsapp else ""
     report.say(
-        f"Le registre et les serveurs du bac à sable concordent : {sent} messages envoyés (dont "
-        f"{len(environment.whatsapp.accepted())} par WhatsApp), aucun deux fois, et rien n'a "
-        "quitté cette machine."
+        f"Le registre et les serveurs du bac à sable concordent : {sent} messages envoyés{of_them},"
+        " aucun deux fois, et rien n'a quitté cette machine."
     )
     return True
 
@@ -190,15 +197,15 @@ _HELD_INVOICES = """
 SELECT m.business_id, m.subject FROM ponctuel.messages m
  WHERE m.kind = 'billing.invoice_followup' AND m.state = 'held' AND m.hold_reason = 'window'
    AND m.content->>'tone' = '{tone}'
- ORDER BY m.id LIMIT {limit}
+ ORDER BY m.business_id, m.id {order} LIMIT {limit}
 """
 _PAID = f"""
 UPDATE ponctuel.invoices SET status = 'paid', balance = 0
- WHERE (business_id, id) IN ({_HELD_INVOICES.format(tone="mise_en_demeure", limit=3)})
+ WHERE (business_id, id) IN ({_HELD_INVOICES.format(tone="mise_en_demeure", order="", limit=3)})
 """
 _DISPUTED = f"""
 UPDATE ponctuel.invoices SET disputed = true
- WHERE (business_id, id) IN ({_HELD_INVOICES.format(tone="rappel", limit=1)})
+ WHERE (business_id, id) IN ({_HELD_INVOICES.format(tone="rappel", order="DESC", limit=1)})
 """
 _ONE_RECIPIENT = """
 SELECT (regexp_match(recipient, '[^@\\s;,<>]+@[^@\\s;,<>]+'))[1] FROM ponctuel.messages

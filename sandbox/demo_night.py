@@ -40,7 +40,7 @@ def night(engine: Engine) -> None:
     with engine.begin() as connection:
         relance = connection.execute(_RELANCE, dict(row)).scalar_one()
     report.verdict(engine, relance)
-    report.say("Le lendemain à 8 h, sans que personne ne s'en occupe :")
+    report.then("Le lendemain à 8 h, sans que personne ne s'en occupe :")
     at(engine, paris(11, 8))
     tick("deliver_messages")
     report.verdict(engine, relance)

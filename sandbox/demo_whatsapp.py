@@ -48,6 +48,10 @@ def received(engine: Engine, environment: Environment) -> None:
     with engine.begin() as connection:
         customer = _customers(connection)[0]
     report.phone(engine, customer["message_id"])
+    report.then(
+        "Personne n'est tenu de répondre à un devis : par e-mail, ses relances portent un lien de "
+        "désinscription."
+    )
 
 
 def stop(engine: Engine, environment: Environment) -> Row:
@@ -72,10 +76,11 @@ def stop(engine: Engine, environment: Environment) -> Row:
     at(engine, paris(13, 9))
     tick("followups")
     tick("deliver_messages")
-    report.say("STOP : la relance ne part pas, et le gérant voit pourquoi.")
+    report.then("STOP : la relance ne part pas, et le gérant voit pourquoi.")
     report.verdict(engine, _relance(engine, stopping, numbers[0]))
+    report.then("Elle attend une décision : la renvoyer autrement, la passer, ou en rester là.")
     report.command("followups", "list", "--business", stopping["business_id"])
-    report.say(
+    report.then(
         "Une réponse qui n'est pas un STOP : quelqu'un doit la lire, les relances attendent."
     )
     report.command("explain", "facture", numbers[1], "--business", answering["business_id"])
@@ -91,18 +96,18 @@ def uncertain(engine: Engine, environment: Environment, customer: Row) -> bool:
         "relance perdue. Ni l'un ni l'autre :"
     )
     report.verdict(engine, message)
-    report.say("Deux minutes plus tard la preuve est cherchée, et trouvée, chez Twilio :")
+    report.then("Deux minutes plus tard la preuve est cherchée, et trouvée, chez Twilio :")
     at(engine, paris(13, 9, 2))
     tick("deliver_messages")
     report.verdict(engine, message)
-    report.say("Puis le téléphone du client l'a reçu, et Twilio le dit par webhook :")
+    report.then("Puis le téléphone du client l'a reçu, et Twilio le dit par webhook :")
     taken = [one for one in environment.whatsapp.accepted() if one.fault == "accept_then_close"]
     at(engine, paris(13, 9, 3))
     environment.whatsapp.status(taken[0], "delivered").send()
     report.verdict(engine, message)
     times = sum(one.reference == taken[0].reference for one in environment.whatsapp.accepted())
     once = "une seule fois" if times == 1 else f"{times} fois"
-    report.say(f"Au journal de Twilio, ce message figure {once}.")
+    report.then(f"Au journal de Twilio, ce message figure {once}.")
     return times == 1 and len(taken) == 1
 
 

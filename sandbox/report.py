@@ -39,9 +39,13 @@ MOST_REASONS = 8
 
 def say(sentence: str) -> None:
     """A paragraph; the no-break spaces of French stay where they are."""
-    width = min(console.width, WIDEST)
-    for paragraph in typographie(sentence).split("\n"):
-        console.print(Text("\n".join(textwrap.wrap(paragraph, width))))
+    console.print(Text(_wrapped(typographie(sentence), min(console.width, WIDEST))))
+
+
+def then(sentence: str) -> None:
+    """A paragraph after something that was shown."""
+    console.print()
+    say(sentence)
 
 
 def title(sentence: str) -> None:
@@ -87,12 +91,14 @@ def exceptions(engine: Engine) -> None:
     if not rows:
         return
     table = _table("documents", "entreprise", "état", "pourquoi", title="Ce qui n'est pas parti")
+    room = max(20, min(console.width, 120) - 56)
     for row in rows:
+        rest = row["n"] - len(row["numbers"])
         table.add_row(
-            Text(row["numbers"]),
+            Text("\n".join([*row["numbers"], *([f"et {rest} autres"] if rest else [])])),
             row["name"],
             STATES[row["state"]],
-            Text(row["error"] or _reason(row["why"])),
+            Text(_wrapped(row["error"] or _reason(row["why"]), room)),
         )
     console.print(table)
 
@@ -158,7 +164,8 @@ def phone(engine: Engine, message: int) -> None:
 def verdict(engine: Engine, message: int) -> None:
     """What `messages show` says first."""
     _prompt("messages", "show", str(message))
-    console.print(Text(f"Est-il parti ? {_message(engine, message)['verdict']}", style="cyan"))
+    told = f"Est-il parti ? {_message(engine, message)['verdict']}"
+    console.print(Text(_wrapped(told, min(console.width, WIDEST)), style="cyan"))
 
 
 def command(*words: str) -> None:
@@ -176,15 +183,18 @@ def number(contact: str) -> str:
 
 def farther(environment: Environment) -> None:
     """Where to look, and what to try."""
-    console.print(
-        Text(f"""
-  les e-mails reçus       {_short(environment.mails)}/*.eml
-  les WhatsApp reçus      {_short(environment.whatsapp.folder)}/journal.jsonl
-  avec vos factures       make demo INVOICES=export.csv
-  pour essayer vous-même  make serve
-  toutes les commandes    ./ponctuel --help
-""")
-    )
+    found = {
+        "les e-mails reçus": f"{_short(environment.mails)}/*.eml",
+        "les WhatsApp reçus": f"{_short(environment.whatsapp.folder)}/journal.jsonl",
+        "avec vos factures": "make demo INVOICES=export.csv",
+        "pour essayer vous-même": "make serve",
+        "toutes les commandes": "./ponctuel --help",
+    }
+    if not environment.whatsapp.received():
+        del found["les WhatsApp reçus"]
+    console.print()
+    for what, where in found.items():
+        console.print(Text(f"  {what:<24}{where}"))
 
 
 def _short(path: Path) -> Path:
@@ -200,11 +210,16 @@ def _one_line(content: str) -> Text:
 
 
 def _framed(content: str, title: str, width: int) -> Panel:
-    inside = "\n".join(
-        "\n".join(textwrap.wrap(line, width - 4)) if len(line) > width - 4 else line
-        for line in content.split("\n")
+    inside = Text(_wrapped(content, width - 4))
+    return Panel(inside, title=title, title_align="left", width=width)
+
+
+def _wrapped(content: str, width: int) -> str:
+    """rich breaks lines at no-break spaces too. What fits is left as it is, indented or not."""
+    lines = content.split("\n")
+    return "\n".join(
+        "\n".join(textwrap.wrap(line, width)) if len(line) > width else line for line in lines
     )
-    return Panel(Text(inside), title=title, title_align="left", width=width)
 
 
 def _message(engine: Engine, message: int) -> dict[str, Any]:
@@ -253,8 +268,8 @@ SELECT m.channel, m.recipient, b.subject, b.text, count(*) OVER () AS total
  ORDER BY row_number() OVER (PARTITION BY m.channel ORDER BY m.id), m.id LIMIT :limit
 """
 _EXCEPTIONS = """
-SELECT string_agg(COALESCE(m.content->>'number', m.subject), ', ' ORDER BY m.id) AS numbers, b.name,
-       m.state, m.error, COALESCE(m.hold_reason, m.error_code) AS why
+SELECT (array_agg(COALESCE(m.content->>'number', m.subject) ORDER BY m.id))[1\\:3] AS numbers,
+       count(*) AS n, b.name, m.state, m.error, COALESCE(m.hold_reason, m.error_code) AS why
   FROM ponctuel.messages m JOIN ponctuel.businesses b ON b.id = m.business_id
  WHERE m.state IN ('refused','failed','cancelled','uncertain','expired')
     OR (m.state = 'held' AND m.hold_reason NOT IN ('review','stage','approval'))
