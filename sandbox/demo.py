@@ -52,11 +52,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def tell(environment: Environment, engine: Engine, businesses: Sample) -> int:
     """The whole demo with these sample businesses, in an empty database. Returns an exit code."""
-    from sandbox import demo_night, demo_whatsapp, sample, sample_whatsapp
+    from sandbox import demo_night, demo_whatsapp, sample
 
     with engine.begin() as connection:
         sample.load(connection, businesses)
-        sample_whatsapp.give_number(connection)
     for key, content in businesses.documents.items():
         path = environment.documents / key
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -209,7 +208,7 @@ UPDATE ponctuel.invoices SET disputed = true
 """
 _ONE_RECIPIENT = """
 SELECT (regexp_match(recipient, '[^@\\s;,<>]+@[^@\\s;,<>]+'))[1] FROM ponctuel.messages
- WHERE state = 'held' AND hold_reason = 'window' ORDER BY id DESC LIMIT 1
+ WHERE state = 'held' AND hold_reason = 'window' AND channel = 'email' ORDER BY id DESC LIMIT 1
 """
 _OWN_BUSINESS = """
 INSERT INTO ponctuel.businesses (id, name, sender_name, sender_email)

@@ -1,4 +1,5 @@
-"""The sandbox's WhatsApp account: its approved templates, and whose number it has."""
+"""The templates that WhatsApp has approved for the sandbox's account. Its one number is that of all
+businesses."""
 
 from __future__ import annotations
 
@@ -8,8 +9,6 @@ from hashlib import md5
 from sqlalchemy import Connection
 
 from chalicelib.outbox import whatsapp_registry, whatsapp_texts
-from sandbox.sample_data import BUSINESSES
-from sandbox.whatsapp_twilio import NUMBER
 
 KINDS = ("billing.invoice_followup", "billing.quote_followup")
 BY = "bac à sable"
@@ -29,14 +28,6 @@ def register_templates(connection: Connection) -> None:
         whatsapp_registry.set_template(
             connection, provider="twilio", kind=kind, variant=tone, name=_sid(kind, tone), by=BY
         )
-
-
-def give_number(connection: Connection) -> None:
-    """The account's only number is that of the sample business that uses WhatsApp."""
-    (business,) = [seed.id for seed in BUSINESSES if seed.whatsapp]
-    whatsapp_registry.set_sender(
-        connection, provider="twilio", sender=NUMBER, business_id=business, by=BY
-    )
 
 
 def _texts() -> Iterator[tuple[str, str]]:

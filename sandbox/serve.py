@@ -31,7 +31,7 @@ PARIS = ZoneInfo("Europe/Paris")
 
 def main() -> int:
     stop = Signals()
-    print("Démarrage du bac à sable : PostgreSQL, serveur d'e-mail, WhatsApp…", flush=True)
+    print("Démarrage du bac à sable : PostgreSQL, serveur d’e-mail, WhatsApp…", flush=True)
     try:
         with running("serve", fresh=False, ports=PORTS) as environment:
             loaded = _load_sample(environment)
@@ -55,11 +55,10 @@ def _load_sample(environment: Environment) -> int:
     with environment.engine() as engine, engine.begin() as connection:
         if connection.execute(text("SELECT count(*) FROM ponctuel.businesses")).scalar_one():
             return 0
-        from sandbox import sample, sample_whatsapp
+        from sandbox import sample
 
         businesses = sample.build(datetime.now(UTC).astimezone(PARIS).date())
         sample.load(connection, businesses)
-        sample_whatsapp.give_number(connection)
         for key, content in businesses.documents.items():
             path = environment.documents / key
             path.parent.mkdir(parents=True, exist_ok=True)
