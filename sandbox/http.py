@@ -28,6 +28,8 @@ LIMIT_S = 29.0
 LONGEST_BODY = 10_000_000  # API Gateway's quota for a payload
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "[::1]"}
+# Pages that people come to from an e-mail; reading one changes nothing.
+LINKED = ("/unsubscribe/",)
 Headers = Mapping[str, str | Sequence[str]]
 
 
@@ -212,13 +214,17 @@ class _Handler(BaseHTTPRequestHandler):
         host = re.sub(r":\d+$", "", self.headers.get("Host", ""))
         length = self.headers.get("Content-Length") or "0"
         foreign = self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
-        if host not in LOOPBACK_HOSTS or foreign:
+        if host not in LOOPBACK_HOSTS or (foreign and not self._is_followed_link()):
             return self._no(403, "Adresse refusée : appelez http://127.0.0.1.")
         if "Transfer-Encoding" in self.headers or not length.isdecimal():
             return self._no(411, "Content-Length manquant.")
         if int(length) > LONGEST_BODY:
             return self._no(413, "Corps trop long.")
         return None
+
+    def _is_followed_link(self) -> bool:
+        followed = self.headers.get("Sec-Fetch-Mode") == "navigate"
+        return followed and self.command == "GET" and self.path.startswith(LINKED)
 
     def _no(self, status: int, error: str) -> Reply:
         self.close_connection = True  # the body was not read
