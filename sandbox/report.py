@@ -91,12 +91,12 @@ def exceptions(engine: Engine) -> None:
     if not rows:
         return
     table = _table("documents", "entreprise", "état", "pourquoi", title="Ce qui n'est pas parti")
-    room = max(20, min(console.width, 120) - 56)
+    room = max(20, min(console.width, 120) - 62)
     for row in rows:
         rest = row["n"] - len(row["numbers"])
         table.add_row(
             Text("\n".join([*row["numbers"], *([f"et {rest} autres"] if rest else [])])),
-            row["name"],
+            Text(_wrapped(row["name"], 24)),
             STATES[row["state"]],
             Text(_wrapped(row["error"] or _reason(row["why"]), room)),
         )
