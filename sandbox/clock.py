@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 # Seconds, not days and hours: adding "N days" would follow the session's daylight saving time.
 INSTALL = """
@@ -31,6 +31,13 @@ UPDATE ponctuel.sandbox_clock SET "offset" = "offset" + make_interval(secs => :s
 def install(connection: Connection) -> None:
     """Replaces `ponctuel.clock()`; harmless when it is already replaced. The offset starts at 0."""
     connection.exec_driver_sql(INSTALL)
+
+
+def now(engine: Engine) -> datetime:
+    """What the ledger takes for now, aware."""
+    with engine.begin() as connection:
+        found: datetime = connection.execute(text("SELECT ponctuel.clock()")).scalar_one()
+    return found
 
 
 def set_clock(connection: Connection, instant: datetime) -> None:

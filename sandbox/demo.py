@@ -1,4 +1,5 @@
-"""`make demo`: relances by real e-mails from a real database, twice. Nothing leaves the machine."""
+"""`make demo`: relances by e-mail and by WhatsApp from a real database, twice; then a night, what
+customers answer, and an answer that is lost. Nothing leaves the machine."""
 
 from __future__ import annotations
 
@@ -6,22 +7,22 @@ import argparse
 import json
 import os
 import sys
+from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, text
 
-from chalicelib import jobs
 from chalicelib.domain.billing.calendar import Window, next_opening
 from chalicelib.errors import PonctuelError
-from chalicelib.runner.events import envelope
-from sandbox import clock, report
+from sandbox import report, smtp_journal, whatsapp_journal
+from sandbox.demo_steps import PARIS, at, go_live, install, paris, tick
 from sandbox.environment import Environment, running
-from sandbox.local_context import LocalContext
-from sandbox.smtp_journal import deliveries
 
-PARIS = ZoneInfo("Europe/Paris")
+if TYPE_CHECKING:
+    from sandbox.sample import Sample
+
 SAMPLE_DAY = date(2026, 3, 10)
 OWN = "MOI"
 OFFICE_HOURS = Window(time(9), time(18), business_days_only=True)
@@ -36,21 +37,23 @@ def main(argv: list[str] | None = None) -> int:
     if options.invoices is not None and not options.invoices.is_file():
         print(f"Fichier introuvable : {options.invoices}", file=sys.stderr)
         return 1
-    report.say("Démarrage de PostgreSQL et du serveur SMTP du bac à sable…")
+    report.say("Démarrage du bac à sable : PostgreSQL, serveur d'e-mail, WhatsApp…")
     try:
         with running("demo", fresh=True) as environment, environment.engine() as engine:
             if options.invoices is not None:
                 return _own_invoices(environment, engine, options.invoices)
-            return _sample(environment, engine)
+            from sandbox import sample
+
+            return tell(environment, engine, sample.build(SAMPLE_DAY))
     except PonctuelError as error:
         print(f"Erreur : {error}", file=sys.stderr)
         return 1
 
 
-def _sample(environment: Environment, engine: Engine) -> int:
-    from sandbox import sample
+def tell(environment: Environment, engine: Engine, businesses: Sample) -> int:
+    """The whole demo with these sample businesses, in an empty database. Returns an exit code."""
+    from sandbox import demo_night, demo_whatsapp, sample
 
-    businesses = sample.build(SAMPLE_DAY)
     with engine.begin() as connection:
         sample.load(connection, businesses)
     for key, content in businesses.documents.items():
@@ -60,33 +63,50 @@ def _sample(environment: Environment, engine: Engine) -> int:
     report.businesses(engine)
 
     report.title("1. Mardi 10 mars 2026, 8 h : la tâche horaire")
-    _at(engine, datetime.combine(SAMPLE_DAY, time(7, 30), PARIS))
-    _install(engine)
-    _go_live(engine, review=_last_business(engine))
-    _at(engine, datetime.combine(SAMPLE_DAY, time(8, 0, 5), PARIS))
+    at(engine, paris(10, 7, 30))
+    install(engine)
+    go_live(engine, review=_last_business(engine))
+    at(engine, paris(10, 8))
     report.left_out(engine)
-    _tick("followups")
+    tick("followups")
     report.say(
         "En métropole la plage d'envoi ouvre à 9 h : les relances sont prêtes et retenues. À "
-        "La Réunion il est 11 h, elles partent."
+        "La Réunion il est 11 h : elles partent, par e-mail ou par WhatsApp selon le niveau."
     )
     report.outcomes(engine)
 
-    report.title("2. Entre-temps : trois clients paient, un conteste, une boîte n'existe plus")
+    report.title("2. 9 h : chaque message se relit juste avant de partir")
     _life_goes_on(environment, engine)
     report.say(
-        "Leurs relances sont déjà prévues. Rien n'est annulé à la main : c'est au moment de partir "
-        "que chaque message relit le solde, le litige et la plage d'envoi."
+        "Entre-temps trois clients ont payé, un conteste, une boîte n'existe plus. Personne n'a "
+        "rien annulé : au moment de partir, chaque message relit le solde, le litige, la plage "
+        "d'envoi."
     )
-
-    report.title("3. 9 h : les messages partent, gardes relues une à une")
-    _at(engine, datetime.combine(SAMPLE_DAY, time(9, 0, 5), PARIS))
-    _tick("followups")
-    _tick("deliver_messages")
+    at(engine, paris(10, 9))
+    tick("followups")
+    tick("deliver_messages")
     report.outcomes(engine)
-    report.sent(engine)
     report.exceptions(engine)
-    return _second_run(environment, engine, time(10, 0, 5))
+
+    report.title("3. Une heure plus tard, les mêmes tâches")
+    again = _again(environment, engine, paris(10, 10))
+
+    report.title("4. Ce que les clients ont reçu, par e-mail et par WhatsApp")
+    demo_whatsapp.received(engine, environment)
+
+    report.title("5. La nuit : retenu le soir, parti le matin")
+    demo_night.night(engine)
+
+    report.title("6. Mercredi, deux clients répondent")
+    silent = demo_whatsapp.stop(engine, environment)
+
+    report.title("7. Une réponse perdue : parti ou pas ?")
+    is_known = demo_whatsapp.uncertain(engine, environment, silent)
+
+    report.title("Le compte")
+    agree = _agree(environment, engine)
+    report.farther(environment)
+    return 0 if not again and is_known and agree else 1
 
 
 def _own_invoices(environment: Environment, engine: Engine, file: Path) -> int:
@@ -101,82 +121,64 @@ def _own_invoices(environment: Environment, engine: Engine, file: Path) -> int:
         connection.execute(text(_OWN_LEVELS), {"id": OWN})
         imported = import_invoices(connection, OWN, file)
     report.imported(imported, file.name)
-    _at(engine, opening - timedelta(minutes=90))
-    _install(engine)
-    _go_live(engine, review=None)
+    at(engine, opening - timedelta(minutes=90))
+    install(engine)
+    go_live(engine, review=None)
     start = opening.replace(minute=0, second=5, microsecond=0) + timedelta(hours=1)
-    _at(engine, start)
+    at(engine, start)
     local = start.astimezone(PARIS)
     report.title(f"Ce qui partirait le {local:%d/%m/%Y} à {local:%H h}, prochaine plage d'envoi")
     report.left_out(engine, by_document=True)
-    _tick("followups")
+    tick("followups")
     report.outcomes(engine)
     report.sent(engine, limit=40)
     report.exceptions(engine)
-    return _second_run(environment, engine, (local + timedelta(hours=1)).time(), local.date())
-
-
-def _second_run(environment: Environment, engine: Engine, at: time, day: date = SAMPLE_DAY) -> int:
-    before = deliveries(environment.mails).total()
     report.title("Une seconde fois, une heure plus tard")
-    _at(engine, datetime.combine(day, at, PARIS))
-    _tick("followups")
-    _tick("deliver_messages")
-    received = deliveries(environment.mails)
-    again = received.total() - before
-    report.say(f"E-mails envoyés par cette seconde exécution : {again}.")
+    _again(environment, engine, start + timedelta(hours=1))
+    report.title("Un des e-mails envoyés")
     report.one_mail(engine, environment)
+    report.title("Le compte")
+    agree = _agree(environment, engine)
+    report.farther(environment)
+    return 0 if agree else 1
+
+
+def _again(environment: Environment, engine: Engine, instant: datetime) -> int:
+    before = _taken(environment).total()
+    at(engine, instant)
+    tick("followups")
+    tick("deliver_messages")
+    again = _taken(environment).total() - before
+    report.say(f"Messages envoyés par cette seconde exécution : {again}.")
+    return again
+
+
+def _agree(environment: Environment, engine: Engine) -> bool:
+    """Whether the ledger and the servers know the same messages, each once."""
+    taken = _taken(environment)
     with engine.begin() as connection:
-        accepted = connection.execute(
-            text("SELECT count(*) FROM ponctuel.messages WHERE state = 'accepted'")
-        ).scalar_one()
-    twice = [key for key, times in received.items() if times > 1]
-    if (
-        twice
-        or (again and day == SAMPLE_DAY)
-        or accepted != len({message_id for message_id, _ in received})
-    ):
-        report.say("Le registre et le serveur SMTP ne concordent pas : c'est un défaut.")
-        return 1
+        sent = connection.execute(text(_SENT)).scalar_one()
+    if sent != len({message for message, _ in taken}) or any(n > 1 for n in taken.values()):
+        report.say("Le registre et les serveurs ne concordent pas : c'est un défaut.")
+        return False
+    by_whatsapp = len(environment.whatsapp.accepted())
+    of_them = f" (dont {by_whatsapp} par WhatsApp)" if by_whatsapp else ""
     report.say(
-        f"Le registre et le serveur SMTP concordent : {accepted} messages acceptés, aucun deux "
-        "fois, et rien n'a quitté cette machine."
+        f"Le registre et les serveurs du bac à sable concordent : {sent} messages envoyés{of_them},"
+        " aucun deux fois, et rien n'a quitté cette machine."
     )
-    return 0
+    return True
 
 
-def _tick(name: str) -> None:
-    """The scheduled handler, called as EventBridge and Lambda call it."""
-    job = jobs.job(name)
-    jobs.module(name).handler(envelope(name), LocalContext(name, job.timeout_s))
-
-
-def _at(engine: Engine, instant: datetime) -> None:
-    with engine.begin() as connection:
-        clock.set_clock(connection, instant)
-
-
-def _install(engine: Engine) -> None:
-    """What the first deployed tick does: slots count from now on."""
-    with engine.begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO ponctuel.job_state (job, zone, covered_through) SELECT name, "
-                "'Europe/Paris', ponctuel.clock() FROM unnest(CAST(:names AS text[])) name"
-            ),
-            {"names": list(jobs.NAMES)},
-        )
+def _taken(environment: Environment) -> Counter[tuple[str, str]]:
+    """How often each message was accepted for each recipient, by e-mail and by WhatsApp."""
+    mails = smtp_journal.deliveries(environment.mails)
+    return mails + whatsapp_journal.deliveries(environment.whatsapp.folder)
 
 
 def _last_business(engine: Engine) -> str:
     with engine.begin() as connection:
         return str(connection.execute(text("SELECT max(id) FROM ponctuel.businesses")).scalar_one())
-
-
-def _go_live(engine: Engine, review: str | None) -> None:
-    """The stage and the businesses go live, except the one that stays in review."""
-    with engine.begin() as connection:
-        connection.execute(text(_GO_LIVE), {"review": review})
 
 
 def _life_goes_on(environment: Environment, engine: Engine) -> None:
@@ -188,33 +190,27 @@ def _life_goes_on(environment: Environment, engine: Engine) -> None:
     environment.control.write_text(json.dumps(faults))
 
 
-_KINDS = (
-    "('*'), ('billing.invoice_followup'), ('billing.invoice_letter'), ('billing.quote_followup')"
-)
-_GO_LIVE = f"""
-INSERT INTO ponctuel.go_lives (business_id, kind, at, by)
-SELECT '*', '*', ponctuel.clock(), 'demo'
-UNION ALL
-SELECT b.id, k.kind, ponctuel.clock(), 'demo'
-  FROM ponctuel.businesses b CROSS JOIN (VALUES {_KINDS}) k(kind)
- WHERE b.id IS DISTINCT FROM CAST(:review AS text)
+_SENT = """
+SELECT count(*) FROM ponctuel.messages WHERE state IN ('accepted','delivered','failed')
 """
 _HELD_INVOICES = """
 SELECT m.business_id, m.subject FROM ponctuel.messages m
  WHERE m.kind = 'billing.invoice_followup' AND m.state = 'held' AND m.hold_reason = 'window'
- ORDER BY m.id
+   AND m.content->>'tone' = '{tone}'
+ ORDER BY m.business_id, m.id {order} LIMIT {limit}
 """
 _PAID = f"""
 UPDATE ponctuel.invoices SET status = 'paid', balance = 0
- WHERE (business_id, id) IN ({_HELD_INVOICES} LIMIT 3)
+ WHERE (business_id, id) IN ({_HELD_INVOICES.format(tone="mise_en_demeure", order="", limit=3)})
 """
 _DISPUTED = f"""
 UPDATE ponctuel.invoices SET disputed = true
- WHERE (business_id, id) IN ({_HELD_INVOICES} OFFSET 3 LIMIT 1)
+ WHERE (business_id, id) IN ({_HELD_INVOICES.format(tone="rappel", order="DESC", limit=1)})
 """
 _ONE_RECIPIENT = """
 SELECT (regexp_match(recipient, '[^@\\s;,<>]+@[^@\\s;,<>]+'))[1] FROM ponctuel.messages
- WHERE state = 'held' AND hold_reason = 'window' ORDER BY id DESC LIMIT 1
+ WHERE state = 'held' AND hold_reason = 'window' AND channel = 'email'
+ ORDER BY business_id, id DESC LIMIT 1
 """
 _OWN_BUSINESS = """
 INSERT INTO ponctuel.businesses (id, name, sender_name, sender_email)

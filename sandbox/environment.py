@@ -1,4 +1,5 @@
-"""What demo and serve stand on: embedded PostgreSQL, an SMTP server process, the settings.
+"""What demo and serve stand on: embedded PostgreSQL, an SMTP server process, a Twilio sandbox, our
+own HTTP routes (which Twilio calls back), and the settings that lead to them.
 
 All data are in one folder, `var/`, which git ignores and `make clean` removes.
 """
@@ -6,10 +7,11 @@ All data are in one folder, `var/`, which git ignores and `make clean` removes.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,19 +20,29 @@ from sqlalchemy import Engine, create_engine, make_url
 
 from chalicelib.db.engine import make_engine
 from chalicelib.db.migrate import migrate
-from sandbox import clock, postgres
+from sandbox import clock, http, postgres, sample_whatsapp
+from sandbox.whatsapp_twilio import TwilioSandbox
 
 ROOT = Path(__file__).parent.parent
 VAR = ROOT / "var"
+# Always the same: the links of a kept e-mail stay good.
+UNSUBSCRIBE_SECRET = "bac-a-sable-desinscription-0123456789"
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A running sandbox. `mails`: where the SMTP server keeps what it accepted; `control`: the JSON
-    file of its faults; `documents`: the store of attachments."""
+    """A running sandbox. `settings`: what leads a process of ours to it, as environment variables.
+    `mails`: where the SMTP server keeps what it accepted; `control`: the JSON file of its faults;
+    `documents`: the store of attachments."""
 
-    url: str
     folder: Path
+    settings: Mapping[str, str]
+    whatsapp: TwilioSandbox
+
+    @property
+    def public_url(self) -> str:
+        """Where our HTTP routes are."""
+        return self.settings["PUBLIC_URL"]
 
     @property
     def mails(self) -> Path:
@@ -46,39 +58,68 @@ class Environment:
 
     @contextmanager
     def engine(self) -> Iterator[Engine]:
-        engine = make_engine(self.url, application="sandbox")
-        try:
+        with _engine(self.settings["DATABASE_URL"]) as engine:
             yield engine
-        finally:
-            engine.dispose()
 
 
 @contextmanager
-def running(name: str, *, fresh: bool) -> Iterator[Environment]:
+def running(name: str, *, fresh: bool, ports: Sequence[int] = (0,)) -> Iterator[Environment]:
     """Starts the sandbox `name` (its database and its folder under `var/`) and points this
-    process's settings at it. `fresh` starts from an empty database and no mail."""
+    process's settings at it. `fresh` starts from an empty database and no message. HTTP is on the
+    first free one of `ports`. Raises OSError when there is none."""
+    import app  # reads the settings that lead here when it is called, not when it is imported
+
     folder = VAR / name
+    if fresh:
+        _forget(folder)
     with postgres.running(VAR / "postgres") as server:
         url = _database(server, f"ponctuel_{name}", fresh=fresh)
-        environment = Environment(url, folder)
-        for needed in (environment.mails, environment.documents):
-            needed.mkdir(parents=True, exist_ok=True)
-        if fresh:
-            for old in (*environment.mails.iterdir(), environment.control):
-                old.unlink(missing_ok=True)
-        with _smtp(environment) as port, environment.engine() as engine:
+        with _engine(url) as engine:
             migrate(engine)
             with engine.begin() as connection:
                 clock.install(connection)
-            os.environ.update(
-                PONCTUEL_STAGE="local",
-                DATABASE_URL=url,
-                MAIL_URL=f"smtp://127.0.0.1:{port}?tls=none",
-                MAIL_FROM="Ponctuel <relances@ponctuel.example>",
-                STORAGE_URL=environment.documents.as_uri(),
-                OPERATOR_EMAIL="exploitation@ponctuel.example",
-            )
-            yield environment
+                sample_whatsapp.register_templates(connection)
+            with (
+                _smtp(folder) as smtp_port,
+                TwilioSandbox(
+                    folder / "whatsapp",
+                    templates=sample_whatsapp.templates(),
+                    clock=lambda: clock.now(engine),
+                ) as whatsapp,
+                http.serving(app.app, ports) as port,
+            ):
+                documents = folder / "documents"
+                documents.mkdir(parents=True, exist_ok=True)
+                settings = {
+                    "PONCTUEL_STAGE": "local",
+                    "DATABASE_URL": url,
+                    "MAIL_URL": f"smtp://127.0.0.1:{smtp_port}?tls=none",
+                    "MAIL_FROM": "Ponctuel <relances@ponctuel.example>",
+                    "WHATSAPP_URL": whatsapp.url,
+                    "TWILIO_AUTH_TOKEN": whatsapp.token,
+                    "PUBLIC_URL": f"http://127.0.0.1:{port}",
+                    "UNSUBSCRIBE_SECRET": UNSUBSCRIBE_SECRET,
+                    "STORAGE_URL": documents.as_uri(),
+                    "OPERATOR_EMAIL": "exploitation@ponctuel.example",
+                }
+                os.environ.update(settings)
+                yield Environment(folder, settings, whatsapp)
+
+
+def _forget(folder: Path) -> None:
+    """What was received before, and the faults that were asked for."""
+    for old in (folder / "mails", folder / "whatsapp"):
+        shutil.rmtree(old, ignore_errors=True)
+    (folder / "smtp-faults.json").unlink(missing_ok=True)
+
+
+@contextmanager
+def _engine(url: str) -> Iterator[Engine]:
+    engine = make_engine(url, application="sandbox")
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _database(server: str, name: str, *, fresh: bool) -> str:
@@ -96,13 +137,14 @@ def _database(server: str, name: str, *, fresh: bool) -> str:
 
 
 @contextmanager
-def _smtp(environment: Environment) -> Iterator[int]:
+def _smtp(folder: Path) -> Iterator[int]:
     """The SMTP server, a process of its own, on a free port of this machine."""
-    port_file = environment.folder / "smtp-port"
+    mails, port_file = folder / "mails", folder / "smtp-port"
+    mails.mkdir(parents=True, exist_ok=True)
     port_file.unlink(missing_ok=True)
     command = [sys.executable, "-m", "sandbox.smtp", "--port", "0"]
-    command += ["--folder", str(environment.mails), "--port-file", str(port_file)]
-    command += ["--control", str(environment.control)]
+    command += ["--folder", str(mails), "--port-file", str(port_file)]
+    command += ["--control", str(folder / "smtp-faults.json")]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 20

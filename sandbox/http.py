@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -26,6 +28,8 @@ LIMIT_S = 29.0
 LONGEST_BODY = 10_000_000  # API Gateway's quota for a payload
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "[::1]"}
+# Pages that people come to from an e-mail; reading one changes nothing.
+LINKED = ("/unsubscribe/",)
 Headers = Mapping[str, str | Sequence[str]]
 
 
@@ -148,6 +152,30 @@ def server(app: Chalice, port: int = 0) -> ThreadingHTTPServer:
     return ThreadingHTTPServer(("127.0.0.1", port), Bound)
 
 
+@contextmanager
+def serving(app: Chalice, ports: Sequence[int] = (0,)) -> Iterator[int]:
+    """A server in a thread of its own, on the first of these ports that is free; yields it. Raises
+    OSError when all are taken."""
+    bound = _bound(app, ports)
+    thread = threading.Thread(target=bound.serve_forever, name="http", daemon=True)
+    thread.start()
+    try:
+        yield bound.server_address[1]
+    finally:
+        bound.shutdown()
+        bound.server_close()
+        thread.join()
+
+
+def _bound(app: Chalice, ports: Sequence[int]) -> ThreadingHTTPServer:
+    for port in ports:
+        try:
+            return server(app, port)
+        except OSError:
+            continue
+    raise OSError(f"aucun port libre de {ports[0]} à {ports[-1]}.")
+
+
 class _Handler(BaseHTTPRequestHandler):
     api_app: Chalice
     protocol_version = "HTTP/1.1"
@@ -186,13 +214,17 @@ class _Handler(BaseHTTPRequestHandler):
         host = re.sub(r":\d+$", "", self.headers.get("Host", ""))
         length = self.headers.get("Content-Length") or "0"
         foreign = self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
-        if host not in LOOPBACK_HOSTS or foreign:
+        if host not in LOOPBACK_HOSTS or (foreign and not self._is_followed_link()):
             return self._no(403, "Adresse refusée : appelez http://127.0.0.1.")
         if "Transfer-Encoding" in self.headers or not length.isdecimal():
             return self._no(411, "Content-Length manquant.")
         if int(length) > LONGEST_BODY:
             return self._no(413, "Corps trop long.")
         return None
+
+    def _is_followed_link(self) -> bool:
+        followed = self.headers.get("Sec-Fetch-Mode") == "navigate"
+        return followed and self.command == "GET" and self.path.startswith(LINKED)
 
     def _no(self, status: int, error: str) -> Reply:
         self.close_connection = True  # the body was not read

@@ -2,52 +2,55 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine, text
 
 from chalicelib import jobs
-from chalicelib.domain.billing.conditions import REASONS
+from chalicelib.outbox import operator, reading
+from chalicelib.outbox.formats import typographie
 from chalicelib.runner.invocation import bench_for
 from chalicelib.runner.request import request_dry_run, run_or_raise
 from chalicelib.runner.work import rehearse
+from cli.main import main as command_line
+from cli.message_words import code_in_words
+from sandbox.environment import ROOT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cli.imports.store import ImportResult
     from sandbox.environment import Environment
 
 console = Console(highlight=False, width=None if Console().is_terminal else 120)
 
-STATES = {
-    "accepted": "envoyé",
-    "held": "retenu",
-    "planned": "en attente",
-    "refused": "refusé",
-    "uncertain": "incertain",
-    "cancelled": "annulé",
-    "expired": "trop tard",
-}
-WHY = {
-    "window": "hors de la plage d'envoi",
-    "review": "entreprise en revue, avant la mise en service",
-    "stage": "étape pas encore en service",
-    "approval": "volume inhabituel, à approuver",
-    "attachment": "PDF de la facture introuvable",
-    "variable": "une information manque dans le message",
-}
+STATES = {**operator.STATES, "accepted": "envoyé"}
+WIDEST = 100
+MOST_REASONS = 8
 
 
 def say(sentence: str) -> None:
-    console.print(Text(sentence))
+    """A paragraph; the no-break spaces of French stay where they are."""
+    console.print(Text(_wrapped(typographie(sentence), min(console.width, WIDEST))))
+
+
+def then(sentence: str) -> None:
+    """A paragraph after something that was shown."""
+    console.print()
+    say(sentence)
 
 
 def title(sentence: str) -> None:
     console.print()
-    console.rule(Text(sentence, style="bold"), align="left")
+    console.rule(Text(typographie(sentence), style="bold"), align="left")
 
 
 def businesses(engine: Engine) -> None:
@@ -61,42 +64,41 @@ def outcomes(engine: Engine) -> None:
     """Messages by business, state and reason."""
     table = _table("entreprise", "état", "messages", "pourquoi")
     for row in _rows(engine, _OUTCOMES):
-        reason = row["why"] or ""
-        table.add_row(
-            row["name"], STATES.get(row["state"], row["state"]), str(row["n"]), _reason(reason)
-        )
+        reason = _reason(row["why"])
+        table.add_row(row["name"], STATES[row["state"]], str(row["n"]), reason)
     console.print(table)
 
 
-def sent(engine: Engine, limit: int = 12) -> None:
+def sent(engine: Engine, limit: int) -> None:
+    """Some of what left, of each channel in turn: the subject of an e-mail, the beginning of a
+    WhatsApp message."""
     rows = _rows(engine, _SENT, limit=limit)
     if not rows:
         return
-    console.print()
-    total = _rows(engine, "SELECT count(*) AS n FROM ponctuel.messages WHERE state = 'accepted'")
-    count = total[0]["n"]
-    title = f"Les {len(rows)} envois" if count == len(rows) else f"{len(rows)} des {count} envois"
-    table = _table("envoyé à", "objet", title=title)
+    count = rows[0]["total"]
+    title = f"Les {count} envois" if count == len(rows) else f"{len(rows)} des {count} envois"
+    table = _table("canal", "envoyé à", "objet, ou début du texte", title=title)
     for row in rows:
-        table.add_row(Text(row["recipient"]), Text(row["subject"]))
+        told = row["subject"] or row["text"].partition("\n")[2].partition("\n")[0]
+        channel = reading.CHANNELS[row["channel"]]
+        table.add_row(channel, *map(_one_line, (number(row["recipient"]), told)))
     console.print(table)
-    if count > len(rows):
-        say("Tous sont dans le dossier indiqué à la fin.")
 
 
 def exceptions(engine: Engine) -> None:
-    """What did not leave although it was planned, one line each."""
+    """What did not leave although it was planned, by reason."""
     rows = _rows(engine, _EXCEPTIONS)
     if not rows:
         return
-    console.print()
-    table = _table("document", "entreprise", "état", "pourquoi", title="Ce qui n'est pas parti")
+    table = _table("documents", "entreprise", "état", "pourquoi", title="Ce qui n'est pas parti")
+    room = max(20, min(console.width, 120) - 62)
     for row in rows:
+        rest = row["n"] - len(row["numbers"])
         table.add_row(
-            Text(row["number"] or row["subject"]),
-            row["name"],
-            STATES.get(row["state"], row["state"]),
-            Text(row["error"] or _reason(row["why"] or "")),
+            Text("\n".join([*row["numbers"], *([f"et {rest} autres"] if rest else [])])),
+            Text(_wrapped(row["name"], 24)),
+            STATES[row["state"]],
+            Text(_wrapped(row["error"] or _reason(row["why"]), room)),
         )
     console.print(table)
 
@@ -111,16 +113,20 @@ def left_out(engine: Engine, *, by_document: bool = False) -> None:
     rows = [row for row in report["left_out"] if "reason" in row]
     if not rows:
         return
+    title = "Les documents ouverts qu'on ne relance pas"
     if by_document:
-        table = _table("document", "pourquoi", title="Les documents ouverts qu'on ne relance pas")
+        table = _table("document", "pourquoi", title=title)
         for row in rows[:40]:
-            table.add_row(Text(row["number"]), row["why"])
+            table.add_row(Text(row["number"]), typographie(row["why"]))
     else:
-        table = _table("documents", "raison", title="Les documents ouverts qu'on ne relance pas")
-        for why, count in Counter(row["why"] for row in rows).most_common():
-            table.add_row(str(count), why)
+        table = _table("nombre", "pourquoi", title=title)
+        counts = Counter(row["why"] for row in rows).most_common()
+        for why, count in counts[:MOST_REASONS]:
+            table.add_row(str(count), typographie(why))
+        if rest := counts[MOST_REASONS:]:
+            many = sum(count for _, count in rest)
+            table.add_row(str(many), f"… et {len(rest)} autres raisons")
     console.print(table)
-    console.print()
 
 
 def imported(result: ImportResult, name: str) -> None:
@@ -134,30 +140,106 @@ def imported(result: ImportResult, name: str) -> None:
         console.print(table)
 
 
-def one_mail(engine: Engine, environment: Environment) -> None:
-    """One e-mail as it was written, and where all of them are."""
+def one_mail(engine: Engine, environment: Environment, *, lines: int | None = None) -> None:
+    """One e-mail as it was written, or its first lines."""
     rows = _rows(engine, _ONE_MAIL)
-    if rows:
-        title("Un des e-mails envoyés")
-        say(f"À : {rows[0]['recipient']}\nObjet : {rows[0]['subject']}\n\n{rows[0]['text']}")
-        html = environment.folder / "exemple.html"
-        html.write_text(rows[0]["html"], encoding="utf-8")
-        say(f"Le même en HTML : {html}")
-    say(f"Tous les e-mails reçus par le bac à sable : {environment.mails}/*.eml")
+    if not rows:
+        return
+    row = rows[0]
+    html = environment.folder / "exemple.html"
+    html.write_text(row["html"], encoding="utf-8")
+    written = row["text"].strip().split("\n")
+    shown = "\n".join([*written[:lines], "[…]"] if lines and len(written) > lines else written)
+    letter = f"À : {row['recipient']}\nObjet : {row['subject']}\n\n{shown}"
+    console.print(_framed(letter, "E-mail", 80))
+    say(f"Entier, et en HTML : {_short(html)}")
 
 
-def _reason(code: str) -> str:
-    return WHY.get(code) or REASONS.get(code) or code
+def phone(engine: Engine, message: int) -> None:
+    """A WhatsApp message as the customer's telephone shows it."""
+    row = _message(engine, message)
+    console.print(_framed(row["text"], f"WhatsApp, {number(row['contact'])}", 64))
+
+
+def verdict(engine: Engine, message: int) -> None:
+    """What `messages show` says first."""
+    _prompt("messages", "show", str(message))
+    told = f"Est-il parti ? {_message(engine, message)['verdict']}"
+    console.print(Text(_wrapped(told, min(console.width, WIDEST)), style="cyan"))
+
+
+def command(*words: str) -> None:
+    """A command of `./ponctuel` and what it prints, here and now."""
+    _prompt(*words)
+    if command_line(words) != 0:
+        raise RuntimeError(f"{words[0]} failed")
+
+
+def number(contact: str) -> str:
+    """A French number as it is written; anything else as it is."""
+    found = re.fullmatch(r"(\+33)(\d)(\d\d)(\d\d)(\d\d)(\d\d)", contact)
+    return "\N{NO-BREAK SPACE}".join(found.groups()) if found else contact
+
+
+def farther(environment: Environment) -> None:
+    """Where to look, and what to try."""
+    found = {
+        "les e-mails reçus": f"{_short(environment.mails)}/*.eml",
+        "les WhatsApp reçus": f"{_short(environment.whatsapp.folder)}/journal.jsonl",
+        "avec vos factures": "make demo INVOICES=export.csv",
+        "pour essayer vous-même": "make serve",
+        "toutes les commandes": "./ponctuel --help",
+    }
+    if not environment.whatsapp.received():
+        del found["les WhatsApp reçus"]
+    console.print()
+    for what, where in found.items():
+        console.print(Text(f"  {what:<24}{where}"))
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+
+
+def _prompt(*words: str) -> None:
+    console.print(Text(f"$ ./ponctuel {shlex.join(words)}", style="bold"))
+
+
+def _one_line(content: str) -> Text:
+    return Text(content, no_wrap=True, overflow="ellipsis")
+
+
+def _framed(content: str, title: str, width: int) -> Panel:
+    inside = Text(_wrapped(content, width - 4))
+    return Panel(inside, title=title, title_align="left", width=width)
+
+
+def _wrapped(content: str, width: int) -> str:
+    """rich breaks lines at no-break spaces too. What fits is left as it is, indented or not."""
+    lines = content.split("\n")
+    return "\n".join(
+        "\n".join(textwrap.wrap(line, width)) if len(line) > width else line for line in lines
+    )
+
+
+def _message(engine: Engine, message: int) -> dict[str, Any]:
+    with engine.begin() as connection:
+        return reading.message(connection, message)
+
+
+def _reason(code: str | None) -> str:
+    return typographie(operator.HOLDS.get(code or "") or code_in_words(code) or "")
 
 
 def _table(*columns: str, title: str | None = None) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
+    named = typographie(title) if title else None
+    table = Table(title=named, title_justify="left", title_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in _NUMBERS else "left")
     return table
 
 
-_NUMBERS = {"clients", "factures", "devis", "messages", "documents", "ligne"}
+_NUMBERS = {"clients", "factures", "devis", "messages", "nombre", "ligne"}
 
 
 def _rows(engine: Engine, query: str, **values: Any) -> list[dict[str, Any]]:
@@ -174,27 +256,29 @@ SELECT b.name, b.zone, (SELECT count(*) FROM ponctuel.customers c WHERE c.busine
 _OUTCOMES = """
 SELECT b.name, m.state, count(*) AS n,
        CASE m.state WHEN 'held' THEN m.hold_reason
-                    WHEN 'refused' THEN 'refusé par le serveur du destinataire'
+                    WHEN 'refused' THEN 'par le serveur du destinataire'
                     ELSE m.error_code END AS why
   FROM ponctuel.messages m JOIN ponctuel.businesses b ON b.id = m.business_id
  GROUP BY b.id, b.name, m.state, why ORDER BY b.id, m.state, why
 """
 _SENT = """
-SELECT m.recipient, b.subject FROM ponctuel.messages m
-  JOIN ponctuel.message_bodies b ON b.message_id = m.id
- WHERE m.state = 'accepted' ORDER BY m.id LIMIT :limit
+SELECT m.channel, m.recipient, b.subject, b.text, count(*) OVER () AS total
+  FROM ponctuel.messages m JOIN ponctuel.message_bodies b ON b.message_id = m.id
+ WHERE m.state = 'accepted' AND m.business_id <> ''
+ ORDER BY row_number() OVER (PARTITION BY m.channel ORDER BY m.id), m.id LIMIT :limit
 """
 _EXCEPTIONS = """
-SELECT m.subject, m.content->>'number' AS number, b.name, m.state, m.error,
-       COALESCE(m.hold_reason, m.error_code) AS why
+SELECT (array_agg(COALESCE(m.content->>'number', m.subject) ORDER BY m.id))[1\\:3] AS numbers,
+       count(*) AS n, b.name, m.state, m.error, COALESCE(m.hold_reason, m.error_code) AS why
   FROM ponctuel.messages m JOIN ponctuel.businesses b ON b.id = m.business_id
- WHERE m.state IN ('refused','cancelled','uncertain','expired')
+ WHERE m.state IN ('refused','failed','cancelled','uncertain','expired')
     OR (m.state = 'held' AND m.hold_reason NOT IN ('review','stage','approval'))
- ORDER BY m.state, m.id LIMIT 25
+ GROUP BY b.id, b.name, m.state, m.error, why ORDER BY m.state, min(m.id) LIMIT 25
 """
 _ONE_MAIL = """
 SELECT m.recipient, b.subject, b.text, b.html FROM ponctuel.messages m
   JOIN ponctuel.message_bodies b ON b.message_id = m.id
- WHERE m.state = 'accepted' AND m.kind <> 'operations.run_alert'
- ORDER BY (m.content->>'tone') = 'ferme' DESC, m.id LIMIT 1
+ WHERE m.state = 'accepted' AND m.channel = 'email' AND m.business_id <> ''
+ ORDER BY m.kind = 'billing.invoice_followup' DESC, (m.content->>'tone') = 'ferme' DESC, m.id
+ LIMIT 1
 """

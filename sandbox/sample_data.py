@@ -133,6 +133,7 @@ BUSINESSES = (
         towns=PARIS,
         family="Marceau",
         settings={"group_by_customer": True, "min_interval_days": 5},
+        whatsapp=frozenset({("quote", "standard", 1)}),
     ),
     BusinessSeed(
         id="B3",

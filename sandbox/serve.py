@@ -1,18 +1,16 @@
 """`make serve`: HTTP and the schedules on this machine, with a sample to act on, until Ctrl-C.
 
-Nothing leaves the machine: the SMTP server is the sandbox's own, the HTTP server is on 127.0.0.1.
+Nothing leaves the machine: the SMTP server and WhatsApp's are the sandbox's own, the HTTP server is
+on 127.0.0.1.
 """
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -22,35 +20,25 @@ from chalicelib import jobs
 from chalicelib.errors import PonctuelError, SettingsError
 from chalicelib.runner import triggers
 from chalicelib.settings import settings
-from sandbox import http
 from sandbox.environment import ROOT, Environment, running
 from sandbox.local_lambda import LocalLambda, LocalTrigger
 from sandbox.scheduler import GRACE_S, Signals, ticking
 
 FIRST_PORT = 8000
-PORTS = 20
-# What `running` sets, and a command line beside it needs too.
-SETTINGS = (
-    "PONCTUEL_STAGE",
-    "DATABASE_URL",
-    "MAIL_URL",
-    "MAIL_FROM",
-    "STORAGE_URL",
-    "OPERATOR_EMAIL",
-)
+PORTS = range(FIRST_PORT, FIRST_PORT + 20)
 PARIS = ZoneInfo("Europe/Paris")
 
 
 def main() -> int:
     stop = Signals()
-    print("Démarrage de PostgreSQL et du serveur SMTP du bac à sable…", flush=True)
+    print("Démarrage du bac à sable : PostgreSQL, serveur d’e-mail, WhatsApp…", flush=True)
     try:
-        with running("serve", fresh=False) as environment:
+        with running("serve", fresh=False, ports=PORTS) as environment:
             loaded = _load_sample(environment)
-            with _told(environment), LocalLambda() as functions, _http() as port:
+            with _told(environment), LocalLambda() as functions:
                 triggers.install(LocalTrigger(functions))
                 scheduler = ticking(functions)
-                print(_welcome(environment, port, loaded), flush=True)
+                print(_welcome(environment, loaded), flush=True)
                 scheduler.run(stop)
                 print("Arrêt…", flush=True)
                 functions.close(GRACE_S)
@@ -88,37 +76,14 @@ def _go_live(connection: Connection) -> int:
     return len(names)
 
 
-@contextmanager
-def _http() -> Iterator[int]:
-    """The HTTP server on the first free port; yields the port."""
-    server = _bound()
-    thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def _bound() -> ThreadingHTTPServer:
-    import app
-
-    for port in range(FIRST_PORT, FIRST_PORT + PORTS):
-        try:
-            return http.server(app.app, port)
-        except OSError:
-            continue
-    raise OSError(f"aucun port libre de {FIRST_PORT} à {FIRST_PORT + PORTS - 1}.")
-
-
-def _welcome(environment: Environment, port: int, loaded: int) -> str:
-    url = f"http://127.0.0.1:{port}"
+def _welcome(environment: Environment, loaded: int) -> str:
+    url = environment.public_url
     curl, needed = _secret()
     sample = f"{loaded} entreprises d'exemple sont chargées.\n" if loaded else ""
-    taken = "" if port == FIRST_PORT else f"Le port {FIRST_PORT} est pris ; voici le {port}.\n"
-    mails = environment.mails.relative_to(ROOT)
+    is_first = url.endswith(f":{FIRST_PORT}")
+    taken = "" if is_first else f"Le port {FIRST_PORT} est pris, voici le suivant qui est libre.\n"
+    folder = environment.folder.relative_to(ROOT)
+    exports = _exports(environment).relative_to(ROOT)
     return f"""
 Ponctuel tourne sur {url} ; rien ne quitte cette machine.
 {taken}{sample}{needed}
@@ -128,8 +93,16 @@ Ponctuel tourne sur {url} ; rien ne quitte cette machine.
   les relances           {curl} {url}/followups/process-automatic
   les exécutions         {curl} {url}/jobs/followups/runs
   toutes les routes      {url}/openapi.json
-  les e-mails partis     {mails}
-  en ligne de commande   source {_exports(environment).relative_to(ROOT)} && ./ponctuel messages
+
+  les e-mails partis     {folder}/mails ; ceux des devis ont un lien de désinscription
+  les WhatsApp partis    {folder}/whatsapp/journal.jsonl
+
+Dans un autre terminal, `source {exports}`, puis :
+
+  les messages           ./ponctuel messages
+  était-il parti ?       ./ponctuel messages show NUMÉRO
+  répondre à sa place    .venv/bin/python -m sandbox.whatsapp_answer +33… STOP
+  et ce qu'il en reste   ./ponctuel inbound, ./ponctuel suppressions list
 
 Les horaires tournent aussi ({len(jobs.NAMES)} jobs). Ctrl-C arrête tout ; les données restent dans
 var/, que `make clean` efface.
@@ -156,7 +129,7 @@ def _exports(environment: Environment) -> Path:
 def _told(environment: Environment) -> Iterator[None]:
     """Keeps this sandbox's settings in a file that a shell can source, while they are true."""
     file = _exports(environment)
-    lines = [f"export {name}={shlex.quote(os.environ[name])}" for name in SETTINGS]
+    lines = [f"export {name}={shlex.quote(told)}" for name, told in environment.settings.items()]
     file.write_text("\n".join(lines) + "\n")
     try:
         yield

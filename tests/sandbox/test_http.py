@@ -110,6 +110,20 @@ def test_a_web_page_cannot_call_the_local_server(port: int, headers: dict[str, s
     assert ask(port, "POST", "/things/1/parts", headers)[0].status == 403
 
 
+def test_a_link_of_an_e_mail_may_be_followed_and_nothing_else_of_a_web_page(port: int) -> None:
+    followed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    fetched = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+
+    def refused(method: str, path: str, headers: dict[str, str]) -> bool:
+        return b"Adresse refus" in ask(port, method, path, headers)[1]
+
+    assert not refused("GET", "/unsubscribe/token", followed)
+    assert refused("GET", "/things/1/parts", followed)
+    assert refused("POST", "/unsubscribe/token", followed)
+    assert refused("GET", "/unsubscribe/token", fetched)
+    assert refused("GET", "/unsubscribe/token", {**followed, "Host": "evil.example"})
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:1", "[::1]:80"])
 def test_this_machine_s_own_names_are_answered(port: int, host: str) -> None:
     assert ask(port, "GET", "/things/1/parts", {"Host": host})[0].status == 200

@@ -123,18 +123,19 @@ def test_each_ordinary_customer_can_be_written_to_and_has_a_name_of_its_own(buil
     )
 
 
-def test_one_business_writes_by_whatsapp_to_numbers_that_are_kept_for_fiction(
+def test_two_businesses_write_by_whatsapp_to_numbers_that_are_kept_for_fiction(
     built: Sample,
 ) -> None:
     levels = [row for row in built.followup_levels if row["channel"] == "whatsapp"]
     assert {(row["business_id"], row["document"]) for row in levels} == {
+        ("B2", "quote"),
         ("B3", "invoice"),
         ("B3", "quote"),
     }
     numbers = [normalised(str(row["phone"])).number for row in built.customer_phones]
     assert all(number.startswith("+3363998") for number in numbers)
     assert len(set(numbers)) < len(numbers), "two customers share a number"
-    assert {row["business_id"] for row in built.customer_phones} == {"B3"}
+    assert {row["business_id"] for row in built.customer_phones} == {"B2", "B3"}
 
 
 def test_amounts_are_in_cents_and_balances_within_totals(built: Sample) -> None:

@@ -9,8 +9,7 @@ import pytest
 
 from sandbox import serve
 from sandbox.environment import VAR, Environment
-
-SERVED = Environment("postgresql://ponctuel@127.0.0.1/ponctuel_serve", VAR / "serve")
+from sandbox.whatsapp_twilio import TwilioSandbox
 
 
 @pytest.mark.parametrize(
@@ -22,30 +21,30 @@ SERVED = Environment("postgresql://ponctuel@127.0.0.1/ponctuel_serve", VAR / "se
     ],
 )
 def test_serve_says_at_its_start_what_a_call_has_to_carry(
-    monkeypatch: pytest.MonkeyPatch, secret: str | None, told: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, secret: str | None, told: str
 ) -> None:
     monkeypatch.setenv("PONCTUEL_STAGE", "local")
     monkeypatch.delenv("CRON_SECRET", raising=False)
     if secret is not None:
         monkeypatch.setenv("CRON_SECRET", secret)
-    welcome = serve._welcome(SERVED, serve.FIRST_PORT, 0)
+    settings = {"PUBLIC_URL": "http://127.0.0.1:8001"}
+    welcome = serve._welcome(Environment(VAR / "serve", settings, TwilioSandbox(tmp_path)), 0)
     assert told in welcome
     assert secret is None or secret not in welcome
-    assert "source var/serve/env && ./ponctuel messages" in welcome
+    assert "Le port 8000 est pris" in welcome
+    assert "http://127.0.0.1:8001/jobs" in welcome
+    assert "source var/serve/env" in welcome
 
 
-def test_a_shell_reads_the_settings_of_serve_while_it_runs(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for name in serve.SETTINGS:
-        monkeypatch.setenv(name, f"<{name}> d'essai")
-    with serve._told(Environment("", tmp_path)):
+def test_a_shell_reads_the_settings_of_serve_while_it_runs(tmp_path: Path) -> None:
+    settings = {"PUBLIC_URL": "<une adresse> d'essai", "MAIL_URL": "smtp://127.0.0.1?tls=none"}
+    with serve._told(Environment(tmp_path, settings, TwilioSandbox(tmp_path / "whatsapp"))):
         shell = subprocess.run(
             ["env", "-i", "bash", "-c", 'source "$0/env"; env', tmp_path],
             capture_output=True,
             text=True,
             check=True,
         )
-    for name in serve.SETTINGS:
-        assert f"{name}=<{name}> d'essai" in shell.stdout.splitlines()
+    for name, value in settings.items():
+        assert f"{name}={value}" in shell.stdout.splitlines()
     assert not (tmp_path / "env").exists()
