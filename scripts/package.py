@@ -29,7 +29,7 @@ APP_ZIP, LAYER_ZIP = "deployment.zip", "layer-deployment.zip"
 MAX_ZIPPED = 45_000_000
 MAX_UNZIPPED = 200_000_000
 # A file of another sort was left there by mistake, or needs to be thought about.
-SHIPPED_SUFFIXES = {".html", ".jinja", ".json", ".pem", ".py", ".txt"}
+SHIPPED_SUFFIXES = {".css", ".html", ".jinja", ".json", ".pem", ".py", ".txt"}
 # Chalice has no __main__.
 CHALICE = (sys.executable, "-c", "from chalice.cli import main; raise SystemExit(main())")
 _NO_WHEEL = "Could not install dependencies"
