@@ -97,7 +97,7 @@ class SendingSettings:
         meaning="taille maximale des pièces jointes d'un e-mail, en mégaoctets",
         example="10")
     sending_concurrency: Setting[int] = Setting(
-        "SENDING_CONCURRENCY", parse.whole_number(1, 16), 4,
+        "SENDING_CONCURRENCY", parse.whole_number(1, 16), 8,
         meaning="envois en parallèle dans un passage",
         example="4")
     # fmt: on

@@ -34,14 +34,14 @@ from chalicelib.outbox.submission import Prepared
 from chalicelib.providers.ledger_mark import Mark
 from chalicelib.providers.mail.port import SENDER_WIDE_CODES
 
-CLAIM_SIZE = 200
+CLAIM_SIZE = 400
 # A call is not begun with less than this left: no adapter's call lasts longer.
 CALL_S = 65.0
 # What the guards said longer ago than that is asked again: a call may have taken a minute.
 FRESH_S = 5.0
 # Guards are asked about so many messages at once: planning such a statement takes longer than
 # running it.
-ASKED = 32
+ASKED = 64
 # The longest that one channel's rate makes the others wait.
 LONGEST_PACE_S = 1.0
 
