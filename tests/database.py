@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from subprocess import SubprocessError
 from typing import Literal
@@ -105,10 +105,11 @@ END $$;
 
 @dataclass
 class Database:
-    """One test's own database, migrated and empty."""
+    """One test's own database, migrated and empty. `offset`: how far its clock is ahead of ours."""
 
     name: str
     url: str
+    offset: timedelta = timedelta()
     _engines: list[Engine] = field(default_factory=list)
     _own: Engine | None = None
 
@@ -132,12 +133,14 @@ class Database:
         with self.begin() as connection:
             self._install_clock(connection)
             clock.set_clock(connection, instant)
+        self.offset = instant - datetime.now(UTC)
 
     def advance(self, delta: timedelta) -> None:
         """Moves `ponctuel.clock()` by `delta`."""
         with self.begin() as connection:
             self._install_clock(connection)
             clock.advance(connection, delta)
+        self.offset += delta
 
     def _install_clock(self, connection: Connection) -> None:
         """The template has it; a schema that the test made itself does not."""

@@ -4,10 +4,11 @@ calls them. The clock stands at Tuesday 10 March 2026, 10:00 in Paris, unless th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
@@ -21,11 +22,14 @@ from chalicelib.runner.request import request_dry_run, run_or_raise
 from chalicelib.runner.schedule import Schedule
 from chalicelib.runner.work import rehearse
 from sandbox.smtp import SmtpSandbox
+from sandbox.whatsapp_twilio import TwilioSandbox
 from tests import factories
 from tests.database import EMPTY, Database
 
 NOW = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
 TODAY = date(2026, 3, 10)
+PUBLIC_URL = "https://ponctuel.example"
+WHATSAPP_SETTINGS = ("WHATSAPP_URL", "PUBLIC_URL", "TWILIO_AUTH_TOKEN")
 
 
 class Context:
@@ -42,9 +46,14 @@ class Context:
 
 @dataclass
 class Deployment:
+    """`patch` and `stack` last as long as it does."""
+
     database: Database
     smtp: SmtpSandbox
     documents: Path
+    patch: pytest.MonkeyPatch = field(default_factory=pytest.MonkeyPatch)
+    stack: ExitStack = field(default_factory=ExitStack)
+    _twilio: TwilioSandbox | None = None
 
     def tick(self, job: str = "followups", *, hours: float = 1, seconds: float = 300) -> Any:
         """Moves the clock (an hour: to the next slot) and delivers EventBridge's event."""
@@ -85,6 +94,31 @@ class Deployment:
         """For what a test keeps on disk."""
         return self.documents.parent
 
+    @property
+    def twilio(self) -> TwilioSandbox:
+        """What WhatsApp messages go to. It starts, and the settings name it, when it is first
+        asked for: most tests send none."""
+        if self._twilio is None:
+            sandbox = TwilioSandbox(self.folder / "twilio", clock=self._simulated)
+            self._twilio = self.stack.enter_context(sandbox)
+            values = (sandbox.url, PUBLIC_URL, sandbox.token)
+            for name, value in zip(WHATSAPP_SETTINGS, values, strict=True):
+                self.patch.setenv(name, value)
+        return self._twilio
+
+    def _forget_twilio(self) -> None:
+        if self._twilio is None:
+            return
+        self.stack.close()
+        rmtree(self._twilio.folder)
+        self._twilio = None
+        for name in WHATSAPP_SETTINGS:
+            self.patch.delenv(name)
+
+    def _simulated(self) -> datetime:
+        """The database's clock, read by another thread."""
+        return datetime.now(UTC) + self.database.offset
+
     def reset(self) -> None:
         """As it was at the start: empty tables and mailboxes, the clock at NOW, no faults."""
         self.database.close()
@@ -92,6 +126,7 @@ class Deployment:
         self.smtp.credentials = None
         for path in self.smtp.folder.iterdir():
             path.unlink()
+        self._forget_twilio()
         self.empty()
 
     def empty(self) -> None:
@@ -188,7 +223,8 @@ def deployed(
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         settle(database)
-        yield Deployment(database, smtp, documents)
+        with ExitStack() as stack:
+            yield Deployment(database, smtp, documents, monkeypatch, stack)
 
 
 def settle(database: Database) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,14 @@ import chalicelib.domain.billing.kinds
 import chalicelib.domain.operations.kinds
 import chalicelib.providers.mail.smtp  # noqa: F401 - imported once, by the fork server
 from chalicelib import jobs
-from chalicelib.outbox import mail_letter, rendering, senders
+from chalicelib.outbox import mail_letter, rendering, senders, whatsapp_letter, whatsapp_texts
 from chalicelib.outbox.rendering import Rendered
-from chalicelib.providers.mail.port import Accepted, Mail
+from chalicelib.outbox.whatsapp_texts import WhatsAppText
+from chalicelib.providers import https
 from chalicelib.providers.mail.smtp import SmtpProvider
 from chalicelib.providers.mail.smtp_session import SmtpSession
+from chalicelib.providers.phones import normalised
+from chalicelib.providers.whatsapp.twilio import TwilioProvider
 from chalicelib.runner.events import envelope
 from tests.harness import Context
 from tests.reliability.child import Point, Tripwire
@@ -32,6 +35,8 @@ for _name in jobs.NAMES:
     jobs.module(_name)
 for _template in ("invoice_followup", "quote_followup", "operator_alert"):
     rendering.render(_template, rendering.sample(_template))
+whatsapp_texts.render("invoice_followup", "rappel", whatsapp_texts.sample("invoice_followup"))
+normalised("06 39 98 00 01")
 
 
 def main(
@@ -61,6 +66,7 @@ def settle_in(environment: dict[str, str]) -> None:
 def _arm(wire: Tripwire) -> None:
     commit, send, content = PGDialect_pg8000.do_commit, SmtpProvider.send, SmtpSession.send_content
     check, command = senders.Senders._one, SmtpSession.command
+    send_whatsapp, transmit = TwilioProvider.send, https._transmit
 
     def do_commit(self: Any, connection: Any) -> None:
         place = _place()
@@ -87,7 +93,23 @@ def _arm(wire: Tripwire) -> None:
         content(self, data, deadline)
         wire.reach("inside_call")
 
+    def send_to_twilio(self: Any, message: Any) -> Any:
+        wire.reach("before_call_whatsapp")
+        answer = send_whatsapp(self, message)
+        wire.reach("after_call_whatsapp")
+        return answer
+
+    def transmit_request(connected: Any, method: Any, *request: Any) -> Any:
+        if method != "POST":
+            return transmit(connected, method, *request)
+        wire.reach("before_content_whatsapp")
+        answering = transmit(connected, method, *request)
+        wire.reach("inside_call_whatsapp")
+        return answering
+
     for owner, name, armed in (
+        (TwilioProvider, "send", send_to_twilio),
+        (https, "_transmit", transmit_request),
         (PGDialect_pg8000, "do_commit", do_commit),
         (senders.Senders, "_one", check_and_send),
         (SmtpProvider, "send", send_mail),
@@ -110,22 +132,31 @@ def _place() -> str:
 
 
 def _arm_deadly(where: str, deadly: str) -> None:
-    render, send = rendering.render, SmtpProvider.send
-
     def die(text: str) -> None:
         if deadly in text:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def deadly_render(template: str, content: Mapping[str, object]) -> Rendered:
-        rendered = render(template, content)
-        die(rendered.text)
-        return rendered
+    def rendered(render: Callable[..., Any]) -> Callable[..., Any]:
+        def deadly_render(*arguments: Any) -> Any:
+            written: Rendered | WhatsAppText = render(*arguments)
+            die(written.text)
+            return written
 
-    def deadly_send(self: SmtpProvider, mail: Mail) -> Accepted:
-        die(mail.text)
-        return send(self, mail)
+        return deadly_render
 
-    if where == "render":
-        setattr(mail_letter, "render", deadly_render)  # noqa: B010 - where it was imported
+    def sent(send: Callable[..., Any], text: Callable[[Any], str]) -> Callable[..., Any]:
+        def deadly_send(self: Any, letter: Any) -> Any:
+            die(text(letter))
+            return send(self, letter)
+
+        return deadly_send
+
+    if where == "render":  # where they were imported
+        for module in (mail_letter, whatsapp_letter):
+            setattr(module, "render", rendered(module.render))  # noqa: B010 - mypy
     elif where == "send":
-        SmtpProvider.send = deadly_send  # type: ignore[method-assign]  # the fault of the test
+        for provider, text in (
+            (SmtpProvider, lambda mail: mail.text),
+            (TwilioProvider, lambda message: " ".join(message.content.variables)),
+        ):
+            setattr(provider, "send", sent(provider.send, text))  # noqa: B010 - mypy

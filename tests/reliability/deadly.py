@@ -22,7 +22,7 @@ from tests.runner.probe import job as probe
 
 HOUR = timedelta(hours=1)
 # Those that one letter alone names.
-LETTERS = ("F2", "F3", "D0", "D1")
+LETTERS = ("F2", "F3", "D0", "D1", "W0", "W1", "W9")
 
 
 def deaths_allowed(batch: int, deadly: int) -> int:

@@ -3,7 +3,8 @@
 Commits are named after the function that makes them: `before:engine._batch`, `after:claim.claim`.
 A new commit is thus covered by existing. The calls have names of their own: `before_check` (of the
 time left for a call), `before_call`, `before_content` (the server is about to be asked for it),
-`inside_call` (the content has gone out, the answer has not come) and `after_call`.
+`inside_call` (the content has gone out, the answer has not come) and `after_call`; those to the
+WhatsApp provider end in `_whatsapp`.
 """
 
 from __future__ import annotations

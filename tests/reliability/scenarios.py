@@ -7,18 +7,31 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import Any
 
 from tests.harness import Deployment
 
 Key = tuple[str, str, str]
 
 
+# By WhatsApp: its levels, and a template for each of its texts.
+BY_WHATSAPP = """
+UPDATE ponctuel.followup_levels SET channel = 'whatsapp' WHERE business_id = 'B3';
+INSERT INTO ponctuel.whatsapp_templates (business_id, provider, kind, variant, name, set_at, set_by)
+SELECT '*', 'twilio', 'billing.' || kind, variant, 'HX' || repeat('0', 32), now(), 'test'
+  FROM unnest(ARRAY['invoice_followup','quote_followup']) AS kind,
+       unnest(ARRAY['rappel','ferme','mise_en_demeure']) AS variant
+    ON CONFLICT DO NOTHING
+"""
+
+
 def verdict(deployment: Deployment, expected: AbstractSet[Key]) -> Counter[str]:
-    """Counts lost, duplicate and uncertain messages, by the ledger and by the server's journal."""
-    accepted = Counter(entry.message_id for entry in deployment.smtp.accepted())
+    """Counts lost, duplicate and uncertain messages, by the ledger and by the providers' own
+    journals."""
+    accepted = journals(deployment)
     ledger = deployment.messages()
     found: Counter[str] = Counter()
     found["duplicate"] = sum(n - 1 for n in accepted.values())
@@ -33,10 +46,19 @@ def verdict(deployment: Deployment, expected: AbstractSet[Key]) -> Counter[str]:
     found["lost"] = len(expected - settled)
     found["unexpected"] = len(settled - expected)
     found["uncertain"] = sum(m["state"] == "uncertain" for m in ledger)
-    found["false"] = sum(
-        m["state"] == "accepted" and m["message_id"] not in accepted for m in ledger
-    )
+    found["false"] = sum(m["state"] == "accepted" and not accepted[_name(m)] for m in ledger)
     return +found
+
+
+def journals(deployment: Deployment) -> Counter[str]:
+    """How often each message was accepted, by its Message-ID or by the end of our reference."""
+    accepted = Counter(entry.message_id for entry in deployment.smtp.accepted())
+    accepted.update(entry.reference.partition("-")[2] for entry in deployment.twilio.accepted())
+    return accepted
+
+
+def _name(message: Mapping[str, Any]) -> str:
+    return str(message["id"] if message["channel"] == "whatsapp" else message["message_id"])
 
 
 @dataclass(frozen=True)
@@ -64,11 +86,30 @@ def _relances(deployment: Deployment) -> None:
     deployment.quote("D1", business_id="B2", customer_id="K9")
     deployment.customer("K8", business_id="B1", emails="k8@b1.example")
     deployment.quote("D0", business_id="B1", customer_id="K8")
+    open_by_whatsapp(deployment)
+    for n in range(2):
+        _customer_by_whatsapp(deployment, f"W{n}", f"06 39 98 00 0{n}")
+        deployment.invoice(f"W{n}", business_id="B3", customer_id=f"W{n}")
+    _customer_by_whatsapp(deployment, "W9", "06 39 98 00 09")
+    deployment.quote("W9", business_id="B3", customer_id="W9")
+
+
+def open_by_whatsapp(deployment: Deployment) -> None:
+    """Business B3, which writes by WhatsApp; the server is there."""
+    assert deployment.twilio
+    deployment.open_business("B3")
+    deployment.execute(BY_WHATSAPP)
+
+
+def _customer_by_whatsapp(deployment: Deployment, id: str, phone: str) -> None:
+    deployment.customer(id, business_id="B3", emails="")
+    deployment.phone(id, business_id="B3", phone=phone)
 
 
 _RELANCES = frozenset(
     {("B1", f"F{n}", "1") for n in range(4)}
     | {("B1", "D0", "1"), ("B2", "C1", "1"), ("B2", "D1", "1")}
+    | {("B3", "W0", "1"), ("B3", "W1", "1"), ("B3", "W9", "1")}
 )
 
 
@@ -88,6 +129,11 @@ def plan_only(deployment: Deployment) -> None:
 
 
 def _one_invoice(deployment: Deployment, n: int) -> set[Key]:
+    """By e-mail and by WhatsApp in turns."""
+    if n % 2:
+        _customer_by_whatsapp(deployment, f"S{n}", f"06 39 98 {10 + n // 100} {n % 100:02}")
+        deployment.invoice(f"S{n}", business_id="B3", customer_id=f"S{n}")
+        return {("B3", f"S{n}", "1")}
     deployment.customer(f"S{n}", business_id="B1", emails=f"s{n}@b1.example")
     deployment.invoice(f"S{n}", business_id="B1", customer_id=f"S{n}")
     return {("B1", f"S{n}", "1")}

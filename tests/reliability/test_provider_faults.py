@@ -10,14 +10,18 @@ import pytest
 from chalicelib.outbox.answers import FIRST_RETRY_S
 from sandbox.proxy import Proxy
 from sandbox.smtp_faults import FaultKind
+from sandbox.whatsapp_faults import BEFORE_THE_CONTENT
+from sandbox.whatsapp_faults import FaultKind as WhatsAppFaultKind
 from tests.harness import Deployment
 from tests.reliability.provider_faults import (
     KINDS,
     NOT_IN_THE_JOURNAL,
+    WHATSAPP_KINDS,
     catch_up,
     impatient,
     mail_url,
     trial,
+    whatsapp_trial,
 )
 from tests.reliability.scenarios import SCENARIOS, verdict
 
@@ -46,6 +50,15 @@ def test_whatever_the_server_does_nothing_is_sent_twice_or_lost(
     found = trial(deployment, "followups", kind, random.Random(kind), rates=[0.6])
     assert found.passed, found
     assert found.done["faults"] or kind in NOT_IN_THE_JOURNAL, "the fault has gone off"
+
+
+@pytest.mark.parametrize("kind", WHATSAPP_KINDS)
+def test_whatever_twilio_does_nothing_is_sent_twice_or_lost(
+    deployment: Deployment, kind: WhatsAppFaultKind
+) -> None:
+    found = whatsapp_trial(deployment, "followups", kind, random.Random(kind), rates=[0.6])
+    assert found.passed, found
+    assert found.done["faults"] or kind in BEFORE_THE_CONTENT, "the fault has gone off"
 
 
 @pytest.mark.parametrize("kind", SENDER_WIDE)
@@ -115,6 +128,9 @@ def _send_through(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _nothing_is_blamed(deployment: Deployment) -> None:
+    """What goes by WhatsApp has left: another channel's server is no concern of its."""
     messages = deployment.messages()
-    assert {(m["state"], m["attempts"]) for m in messages} == {("planned", 0)}
+    by_mail = [m for m in messages if m["channel"] == "email"]
+    assert {(m["state"], m["attempts"]) for m in by_mail} == {("planned", 0)}
     assert len(messages) == len(EXPECTED)
+    assert {m["state"] for m in messages if m["channel"] == "whatsapp"} == {"accepted"}

@@ -43,7 +43,8 @@ def test_messages_wait_for_the_setting_that_keeps_them_from_leaving(
         wrong.setenv(name, value)
         for _ in range(4):
             relances.tick(hours=0.5)
-        states = {(message["state"], message["attempts"]) for message in relances.messages()}
+        by_mail = relances.messages(channel="email")
+        states = {(message["state"], message["attempts"]) for message in by_mail}
         assert states == {("planned", 0)}
     relances.tick()
     relances.deliver()

@@ -25,6 +25,8 @@ INHERITED = (
     "OPERATOR_EMAIL",
     "WAIT_SECONDS",
     "TEST_LOG",
+    "WHATSAPP_URL",
+    "PUBLIC_URL",
 )
 
 

@@ -12,13 +12,17 @@ from tests.harness import Deployment
 from tests.reliability.child import FROZEN_S, ended, start
 from tests.reliability.points import drawn, passes
 from tests.reliability.recovery import end_idle_transactions, recover
-from tests.reliability.scenarios import SCENARIOS, state_of
+from tests.reliability.scenarios import SCENARIOS, journals, state_of
 from tests.reliability.trial import Finding, child_environment
 
 # One call at a time: a second one would be stopped wherever it happens to be.
 CHILD = {"SENDING_CONCURRENCY": "1"}
 # Past these the zombie's message is on its way, or gone: nothing that wakes can change that.
-TOO_LATE = ("before_call", "inside_call", "after_call")
+TOO_LATE = tuple(
+    f"{point}{channel}"
+    for point in ("before_call", "inside_call", "after_call")
+    for channel in ("", "_whatsapp")
+)
 
 
 def trial(deployment: Deployment, job: str, case: str, draw: random.Random) -> Finding:
@@ -39,13 +43,13 @@ def trial(deployment: Deployment, job: str, case: str, draw: random.Random) -> F
         deployment.database.advance(timedelta(seconds=FROZEN_S))
         recover(deployment, job)
         deployment.tick(job, hours=0)
-        before, sent = state_of(deployment), len(deployment.smtp.accepted())
+        before, sent = state_of(deployment), journals(deployment)
         os.kill(zombie.pid, signal.SIGCONT)
         ended(zombie)
     except BaseException:
         zombie.kill()
         raise
     assert state_of(deployment) == before, f"the zombie has written, at {point}"
-    assert len(deployment.smtp.accepted()) == sent, f"the zombie has sent, at {point}"
+    assert journals(deployment) == sent, f"the zombie has sent, at {point}"
     found = scenario.verify(deployment, scenario.expected)
     return Finding.of(found, bound=1, zombies=1)
