@@ -21,6 +21,7 @@ LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 EMAIL = re.compile(
     r"[^\s@<>,;:\"()\[\]\\]{1,64}@[^\s@<>,;:\"()\[\]\\]+\.[^\s@<>,;:\"()\[\]\\.]{2,}"
 )
+PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 AWS_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
 TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 
@@ -39,13 +40,14 @@ class ServiceUrl:
 
 @dataclass(frozen=True)
 class AllowList:
-    """Who may be written to on a stage that is not live. An empty list allows nobody."""
+    """Who may be written to on a stage that is not live: `addresses` also has numbers in E.164. An
+    empty list allows nobody."""
 
     addresses: frozenset[str] = field(default=frozenset(), repr=False)
     domains: frozenset[str] = frozenset()
 
     def allows(self, address: str) -> bool:
-        """Whether the bare address `address` may be written to; case does not count."""
+        """Whether the bare address, or the number, may be written to; case does not count."""
         folded = address.strip().casefold()
         return folded in self.addresses or folded.rpartition("@")[2] in self.domains
 
@@ -131,9 +133,14 @@ def sender(text: str) -> Address:
 def allow_list(text: str) -> AllowList:
     addresses, domains = set(), set()
     for entry in filter(None, (part.strip().casefold() for part in text.split(","))):
+        if PHONE.fullmatch(entry):
+            addresses.add(entry)
+            continue
         local, _, domain = entry.rpartition("@")
         if not EMAIL.fullmatch(entry) or ("*" in entry and (local != "*" or "*" in domain)):
-            raise UnusableError("attendu : des adresses ou *@domaine, séparées par des virgules")
+            raise UnusableError(
+                "attendu : des adresses, *@domaine ou +336…, séparés par des virgules"
+            )
         if local == "*":
             domains.add(domain)
         else:

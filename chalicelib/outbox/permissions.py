@@ -20,6 +20,7 @@ from sqlalchemy import Connection, text
 
 from chalicelib.outbox import windows
 from chalicelib.outbox.allowance import PERSON_PER_DAY
+from chalicelib.outbox.formats import NO_BREAK
 from chalicelib.outbox.kinds import Claimed, Kind, Send
 
 # WhatsApp takes free text for that long after the person wrote, less a margin for the way.
@@ -197,7 +198,8 @@ def denied(
 
 def _hour(clock: datetime, zone: str) -> str:
     there = clock.astimezone(_local(zone))
-    return f"Il était {there.hour} h {there.minute:02} chez le destinataire."
+    hour = NO_BREAK.join((str(there.hour), "h", f"{there.minute:02}"))
+    return f"Il était {hour} chez le destinataire."
 
 
 def _local(zone: str) -> ZoneInfo:

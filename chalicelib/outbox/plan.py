@@ -26,13 +26,19 @@ from chalicelib.settings import settings
 SURGE_FLOOR = 50
 SURGE_FACTOR = 5
 
-# Who may be written to before go-live, as a JSON array of addresses and `@domain` endings.
-# One allowed address among several is enough here; the others are left out when it is sent.
+# Who may be written to before go-live, as a JSON array of addresses, `@domain` endings and numbers.
+# One allowed address among several is enough here, and the last nine digits of a number, which may
+# be written in any way: who is meant exactly is asked when it is sent.
 ALLOWED = r"""EXISTS (
-  SELECT 1 FROM regexp_matches(lower({recipient}), '[^@\s;,<>]+@[^@\s;,<>]+', 'g') AS one(address),
-         jsonb_array_elements_text(CAST(:allow_list AS jsonb)) AS allowed(entry)
-   WHERE one.address[1] = allowed.entry
-      OR (left(allowed.entry, 1) = '@' AND one.address[1] LIKE '%' || allowed.entry))"""
+  SELECT 1 FROM jsonb_array_elements_text(CAST(:allow_list AS jsonb)) AS allowed(entry)
+   WHERE CASE WHEN left(allowed.entry, 1) = '+'
+              THEN right(regexp_replace({recipient}, '\D', '', 'g'), 9) = right(allowed.entry, 9)
+              ELSE EXISTS (
+                SELECT 1 FROM regexp_matches(lower({recipient}), '[^@\s;,<>]+@[^@\s;,<>]+', 'g')
+                           AS one(address)
+                 WHERE one.address[1] = allowed.entry
+                    OR (left(allowed.entry, 1) = '@' AND one.address[1] LIKE '%' || allowed.entry))
+         END)"""
 
 _GATE = f"""CASE
   WHEN NOT EXISTS (SELECT 1 FROM ponctuel.go_lives g WHERE g.business_id = '*' AND g.kind = '*')

@@ -112,7 +112,7 @@ def _refused(message: Message) -> str:
 
 
 def _uncertain(message: Message) -> str:
-    told = f"Personne ne le sait : {_why(message)}"
+    told = f"Personne ne le sait ({_why(message)})"
     looked = message["proofs"]
     times = f"{looked}{NO_BREAK}fois" if looked else ""
     if message["proof_at"] is not None:

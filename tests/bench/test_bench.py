@@ -82,6 +82,7 @@ def server(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serv
         server.drop(name)
 
 
+@pytest.mark.slow
 def test_the_delivery_the_floor_and_post_office_send_as_many_letters(
     server: Server, tmp_path: Path
 ) -> None:
@@ -97,6 +98,7 @@ def test_the_delivery_the_floor_and_post_office_send_as_many_letters(
     assert 0.8 < median(by_them.values()) / median(by_us.values()) < 1.25
 
 
+@pytest.mark.slow
 def test_whatsapp_messages_are_asked_for_alike_by_the_delivery_and_by_its_floor(
     server: Server,
 ) -> None:

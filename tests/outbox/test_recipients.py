@@ -8,6 +8,9 @@ from email.message import EmailMessage
 
 import pytest
 
+from chalicelib.outbox.plan import ALLOWED, allow_list
+from chalicelib.providers.phones import normalised
+from chalicelib.settings import settings
 from sandbox.smtp_journal import Entry
 from tests.harness import TODAY, Deployment
 
@@ -231,3 +234,22 @@ def test_before_go_live_nothing_leaves_without_an_allow_list(deployment: Deploym
         ("held", "stage")
     ] * 2
     assert deployment.smtp.received() == []
+
+
+@pytest.mark.parametrize(
+    ("listed", "number"),
+    [("+33639980001", "06 39 98 00 01"), ("+262692123456", "0692 12 34 56")],
+)
+def test_before_go_live_a_number_on_the_allow_list_is_written_to_however_it_is_written(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, listed: str, number: str
+) -> None:
+    not_live(deployment, monkeypatch, listed)
+    allowed = deployment.rows(
+        f"SELECT {ALLOWED.format(recipient='r')} AS yes FROM (VALUES (:one), (:other)) AS v(r)",
+        allow_list=allow_list(),
+        one=number,
+        other="06 39 98 00 02",
+    )
+    assert [row["yes"] for row in allowed] == [True, False]
+    assert settings().allow_list.allows(normalised(number).number)
+    assert not settings().allow_list.allows("+33639980002")

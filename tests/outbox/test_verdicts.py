@@ -119,17 +119,17 @@ def message(state: str, *events: dict[str, Any], **columns: Any) -> dict[str, An
         ),
         (
             message("uncertain", error_code="answer_lost", proof_at=LATER, proofs=2),
-            "Personne ne le sait : la réponse du fournisseur s'est perdue ; une preuve est "
+            "Personne ne le sait (la réponse du fournisseur s'est perdue) ; une preuve est "
             "cherchée le 11 mars 2026 à 8 h 00, déjà cherchée 2 fois sans succès.",
         ),
         (
             message("uncertain", error_code="answer_lost", proof_at=EARLIER),
-            "Personne ne le sait : la réponse du fournisseur s'est perdue ; une preuve est "
+            "Personne ne le sait (la réponse du fournisseur s'est perdue) ; une preuve est "
             "cherchée maintenant.",
         ),
         (
             message("uncertain", error_code="answer_lost", proofs=3),
-            "Personne ne le sait : la réponse du fournisseur s'est perdue ; une preuve a été "
+            "Personne ne le sait (la réponse du fournisseur s'est perdue) ; une preuve a été "
             "cherchée 3 fois sans succès : à vous de dire s'il est arrivé ou de le renvoyer.",
         ),
         (
