@@ -132,7 +132,7 @@ PROOFS = (
     Proof(
         "state-machine",
         state_machine.trial,
-        50,
+        44,
         cost_s=15,
         limit_s=300,
         needs={"steps": 100_000},
