@@ -79,8 +79,8 @@ def trial(
     case: str,
     draw: random.Random,
     *,
-    machines: int = 20,
-    steps: int = 100,
+    machines: int = 10,
+    steps: int = 250,
 ) -> Finding:
     """Some machines, none of them shrunk: the seed plays them again."""
     number = draw.getrandbits(32)

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from chalicelib import jobs
+from tests.outbox import state_machine
 from tests.prove.seeds import Seed
 from tests.reliability import (
     clock_changes,
     database_faults,
     deadline,
     deadly,
+    fault_rates,
     kill,
     provider_faults,
     restarts,
@@ -108,6 +110,33 @@ PROOFS = (
         5,
         cases=_if_it_sends(provider_faults.KINDS),
         cost_s=2,
+    ),
+    Proof(
+        "provider-whatsapp",
+        provider_faults.whatsapp_trial,
+        10,
+        3,
+        cases=_if_it_sends(provider_faults.WHATSAPP_KINDS),
+        cost_s=1.5,
+    ),
+    Proof(
+        "fault-rates",
+        fault_rates.trial,
+        4,
+        cases=_always(fault_rates.CASES),
+        cost_s=45,
+        limit_s=600,
+        needs={"messages": 100_000},
+        of_engine=True,
+    ),
+    Proof(
+        "state-machine",
+        state_machine.trial,
+        44,
+        cost_s=15,
+        limit_s=300,
+        needs={"steps": 100_000},
+        of_engine=True,
     ),
     Proof("side-by-side", storm.side_by_side_trial, 25, cost_s=1.5),
     Proof("clock-changes", clock_changes.job_trial, 1, 1, cases=_days, cost_s=8),

@@ -16,6 +16,7 @@ SELECT min(at) AS at FROM (
    UNION ALL SELECT retry_at FROM ponctuel.job_state
    UNION ALL SELECT claimed_until FROM ponctuel.messages WHERE state IN ('claimed','submitting')
    UNION ALL SELECT not_before FROM ponctuel.messages WHERE state IN ('planned','held')
+   UNION ALL SELECT proof_at FROM ponctuel.messages WHERE state = 'uncertain' AND :proofs
 ) AS events WHERE at > ponctuel.clock()
 """
 
@@ -35,9 +36,10 @@ def recover(deployment: Deployment, job: str) -> None:
     raise AssertionError("still not at rest")
 
 
-def next_event(deployment: Deployment) -> datetime | None:
-    """The next instant at which something that waits may go on by itself; slots are left out."""
-    at: datetime | None = deployment.rows(_NEXT)[0]["at"]
+def next_event(deployment: Deployment, *, proofs: bool = False) -> datetime | None:
+    """The next instant at which something that waits may go on by itself; slots are left out, and
+    without `proofs` the searches for those of uncertain messages."""
+    at: datetime | None = deployment.rows(_NEXT, proofs=proofs)[0]["at"]
     return at
 
 
