@@ -253,7 +253,7 @@ def _beyond(
         counters = [(used.get(("account", "", "")), quota), (business, _per_day(business))]
         full = next((c for c, most in counters if c and _full(c, "day", most, share)), None)
         if full is not None:
-            yield Excess(message.id, "quota", (full["day_since"] or clock - DAY + _HOUR) + DAY)
+            yield Excess(message.id, "quota", (full["day_since"] or clock) + DAY)
             continue
         person = used.get(("person", message.business_id, message.person))
         until = _capped_until(person, clock) if person and kind.capped else None
@@ -263,9 +263,6 @@ def _beyond(
         for counter in (*(c for c, _most in counters if c), *([person] if person else [])):
             counter["day"] += 1
             counter["week"] += 1
-
-
-_HOUR = timedelta(hours=1)
 
 
 def _per_day(counter: Mapping[str, Any] | None) -> int | None:
@@ -281,9 +278,9 @@ def _capped_until(person: Mapping[str, Any], clock: datetime) -> datetime | None
     per_day = PERSON_PER_DAY if person["per_day"] is None else person["per_day"]
     per_week = PERSON_PER_WEEK if person["per_week"] is None else person["per_week"]
     if _full(person, "week", per_week):
-        return (person["week_since"] or clock - WEEK + DAY) + WEEK
+        return (person["week_since"] or clock) + WEEK
     if _full(person, "day", per_day):
-        return (person["day_since"] or clock - DAY + _HOUR) + DAY
+        return (person["day_since"] or clock) + DAY
     return None
 
 
