@@ -11,8 +11,8 @@ from functools import partial
 
 from sqlalchemy import Connection, text
 
-from chalicelib.domain.billing.calendar import zone
 from chalicelib.domain.relation import Column, Relation
+from chalicelib.outbox.windows import zone
 from cli import output
 from cli.check_finding import Finding, Reader
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, text
 
-from chalicelib.domain.billing.calendar import Window, next_opening
+from chalicelib.domain.billing.calendar import next_opening
 from chalicelib.errors import PonctuelError
+from chalicelib.outbox.windows import Window
 from sandbox import report, smtp_journal, whatsapp_journal
 from sandbox.demo_steps import PARIS, at, go_live, install, paris, tick
 from sandbox.environment import Environment, running

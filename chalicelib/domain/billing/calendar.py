@@ -1,41 +1,15 @@
-"""When a business may write: its sending window, its working days, the French holidays.
-
-The law's list is L3133-1 of the Code du travail, with the days of Alsace-Moselle and of the
-overseas departments (Code du travail L3134-13, L3422-2), kept by the `holidays` library.
-"""
+"""When a business may write: its sending window, its working days, the French holidays."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, text
 
+from chalicelib.outbox.windows import SEARCH_DAYS, Window, is_business_day, zone
 from chalicelib.runner.job import ItemError, Prepared, Run
-
-# The longest run of closed days in France is four or five; past this the settings are at fault.
-SEARCH_DAYS = 31
-
-
-@dataclass(frozen=True)
-class Window:
-    """Daily opening from `start` to `end` (excluded), local time; `end` must follow `start`."""
-
-    start: time
-    end: time
-    business_days_only: bool
-    subdivision: str | None = None
-
-
-def zone(name: str) -> ZoneInfo | None:
-    """The IANA zone, or None when there is no such zone."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
 
 
 def next_opening(instant: datetime, local: ZoneInfo, window: Window) -> datetime | None:
@@ -55,11 +29,6 @@ def next_opening(instant: datetime, local: ZoneInfo, window: Window) -> datetime
     return None
 
 
-def is_business_day(day: date, subdivision: str | None) -> bool:
-    """Monday to Friday, public holidays of the subdivision excepted."""
-    return day.weekday() < 5 and day not in _holidays(day.year, subdivision)
-
-
 def next_business_day(day: date, subdivision: str | None) -> date:
     """`day` itself, or the first business day after it."""
     while not is_business_day(day, subdivision):
@@ -71,14 +40,6 @@ def subdivisions(calendar: Prepared) -> dict[str, str | None]:
     """The department of each business of a `calendar_at`, by its id."""
     rows: list[dict[str, str | None]] = json.loads(calendar.parameters["calendar"])
     return {str(row["business_id"]): row["subdivision"] for row in rows}
-
-
-@lru_cache(maxsize=64)
-def _holidays(year: int, subdivision: str | None) -> frozenset[date]:
-    from holidays.countries.france import France
-
-    known = subdivision if subdivision in France.subdivisions else None
-    return frozenset(France(subdiv=known, years=year))  # type: ignore[no-untyped-call]  # untyped library
 
 
 _BUSINESSES = text("""

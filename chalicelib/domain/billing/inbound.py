@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, text
 
-from chalicelib.domain.billing.calendar import zone
 from chalicelib.outbox.inbound import Inbound, register
+from chalicelib.outbox.windows import zone
 from chalicelib.settings import settings
 
 _PARIS = ZoneInfo("Europe/Paris")

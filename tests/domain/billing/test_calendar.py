@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.domain.billing.calendar import Window, is_business_day, next_opening, zone
+from chalicelib.domain.billing.calendar import next_opening
+from chalicelib.outbox.windows import Window, is_business_day, zone
 
 PARIS = ZoneInfo("Europe/Paris")
 OFFICE = Window(time(9), time(18), business_days_only=True)

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.domain.billing.calendar import is_business_day
 from chalicelib.domain.billing.legal import (
     LATE_PAYMENT_RATES,
     NOTICE,
@@ -19,6 +18,7 @@ from chalicelib.domain.billing.legal import (
     late_payment,
     pay_by,
 )
+from chalicelib.outbox.windows import is_business_day
 from tests.harness import Deployment
 
 DAY = date(2026, 3, 10)
