@@ -64,6 +64,13 @@ SELECT (SELECT count(*) FROM late) AS expired, (SELECT count(*) FROM lost) AS un
          OR EXISTS (SELECT 1 FROM ponctuel.inbound_offers WHERE outcome = 'failed') AS untold
 """
 
+# A message `m` waits for an earlier one of its order.
+EARLIER = """m.order_key IS NOT NULL AND EXISTS (
+       SELECT 1 FROM ponctuel.messages o
+        WHERE o.business_id = m.business_id AND o.order_key = m.order_key AND o.id < m.id
+          AND (o.state IN ('planned','held','claimed','submitting')
+               OR (o.state = 'uncertain' AND o.proof_at IS NOT NULL)))"""
+
 # How many times `limit` are ranked: what somebody is claiming at this moment is skipped, and those
 # behind it come in its place. Locking before ranking would write to every message that is due.
 RANKED = 4
@@ -79,11 +86,7 @@ WITH due AS (
    WHERE {_DUE} AND m.channel = :channel
      AND (CAST(:run_id AS uuid) IS NULL OR m.run_id = :run_id)
      AND m.business_id NOT IN (SELECT value FROM jsonb_array_elements_text(CAST(:shut AS jsonb)))
-     AND (m.order_key IS NULL OR NOT EXISTS (
-       SELECT 1 FROM ponctuel.messages o
-        WHERE o.business_id = m.business_id AND o.order_key = m.order_key AND o.id < m.id
-          AND (o.state IN ('planned','held','claimed','submitting')
-               OR (o.state = 'uncertain' AND o.proof_at IS NOT NULL))))
+     AND NOT ({EARLIER})
      AND NOT EXISTS (
        SELECT 1 FROM ponctuel.runs r JOIN ponctuel.job_state s ON s.job = r.job AND s.zone = r.zone
         WHERE r.id = m.run_id AND (s.paused_at IS NOT NULL OR (r.finished_at IS NULL

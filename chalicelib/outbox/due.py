@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from chalicelib.outbox.claim import RETRIED_HOLDS
+from chalicelib.outbox.claim import EARLIER, RETRIED_HOLDS
 from chalicelib.outbox.operator import HOLDS
 from chalicelib.outbox.plan import ALLOWED, allow_list
 from chalicelib.runner.job import Preview, Run
+from chalicelib.settings import settings
 
 # Of the messages that are due and of those that wait; what is beyond is like the first of them.
 MOST = 1000
@@ -24,6 +26,8 @@ WAITS: Mapping[str, str] = {
     "job_paused": "le job qui l'a prévu est en pause",
     "planning": "l'exécution qui l'a prévu n'a pas fini de prévoir",
     "retry": "attend un nouvel essai",
+    "order": "attend un message plus ancien de la même suite",
+    "no_channel": "ce canal n'est pas configuré : WHATSAPP_URL ou MAIL_URL manque",
 }
 
 _RETRIED = ", ".join(f"'{reason}'" for reason in RETRIED_HOLDS)
@@ -45,6 +49,9 @@ WITH judged AS (
     WHEN NOT (m.business_id = '' OR EXISTS (SELECT 1 FROM ponctuel.go_lives g
                                              WHERE g.business_id = '*' AND g.kind = '*')
               OR {ALLOWED.format(recipient="m.recipient")}) THEN 'stage'
+    WHEN m.channel NOT IN (SELECT value FROM jsonb_array_elements_text(CAST(:channels AS jsonb)))
+    THEN 'no_channel'
+    WHEN {EARLIER} THEN 'order'
   END AS waits
     FROM ponctuel.messages m
     LEFT JOIN ponctuel.runs r ON r.id = m.run_id
@@ -104,7 +111,15 @@ def preview(connection: Connection, run: Run) -> Preview:
 
 
 def _rows(connection: Connection, now: datetime, *, due: bool) -> list[Mapping[Any, Any]]:
-    values = {"now": now, "due": due, "limit": MOST, "allow_list": allow_list()}
+    current = settings()
+    addresses = {"email": current.mail_url, "whatsapp": current.whatsapp_url}
+    values = {
+        "now": now,
+        "due": due,
+        "limit": MOST,
+        "allow_list": allow_list(),
+        "channels": json.dumps([name for name, address in addresses.items() if address]),
+    }
     return list(connection.execute(text(_JUDGED), values).mappings())
 
 

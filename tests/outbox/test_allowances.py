@@ -227,3 +227,15 @@ def test_what_leaves_is_counted_once_and_given_back_when_it_does_not(live: Deplo
     live.deliver()
     assert one(live, "sent")["counted_at"] is not None
     assert one(live, "later")["counted_at"] is None
+
+
+def test_a_dry_run_of_delivery_tells_what_waits_for_its_order_or_for_a_channel(
+    live: Deployment,
+) -> None:
+    plan(live, "first", order_key="k")
+    plan(live, "second", order_key="k")
+    plan(live, "message", channel="whatsapp", recipient="06 39 98 00 01")
+    report = live.rehearse("deliver_messages")
+    assert [message["subject"] for message in report["messages"]] == ["first"]
+    waiting = {row["subject"]: row["reason"] for row in report["left_out"]}
+    assert waiting == {"second": "order", "message": "no_channel"}
