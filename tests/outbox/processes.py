@@ -58,9 +58,11 @@ class Call:
 
 class Process:
     """`at` is where it stands: before a `transaction`, waiting for its `calls` or for a `search`,
-    or at its `end`; `error` is what it has raised there."""
+    or at its `end`; `error` is what it has raised there. `until`: when it is given up for dead
+    (simulated, monotonic)."""
 
-    def __init__(self, engine: Engine, work: Callable[[Process], object]) -> None:
+    def __init__(self, engine: Engine, work: Callable[[Process], object], *, until: float) -> None:
+        self.until = until
         self.at = "start"
         self.calls: list[Call] = []
         self.error: BaseException | None = None

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from random import Random
 
 from tests.outbox.processes import Process, Trouble
-from tests.outbox.state_machine_world import OUTCOMES, SUBJECTS, Where, World
+from tests.outbox.state_machine_providers import OUTCOMES
+from tests.outbox.state_machine_world import SUBJECTS, Where, World
 
-MOST_PROCESSES = 3
+MOST_PROCESSES = 4
 # Shorter and longer than an answer, a process, a claim, a search, the proof window, the limit.
 JUMPS = (*(1, 20, 70, 70, 70, 130, 130, 320), *(600, 600, 600, 4000, 8000), *(90_000, 700_000))
 TROUBLES: Sequence[Trouble] = ("refused", "answer_lost", "answer_lost")
@@ -25,7 +26,7 @@ class Move:
 
     name: str
     weight: int
-    do: Callable[[World, Random], None]
+    do: Callable[[World, Random], object]
     possible: Callable[[World], object] = lambda _world: True
 
 
@@ -45,7 +46,9 @@ def _plan(world: World, draw: Random) -> None:
 
 
 def _go(world: World, draw: Random) -> None:
-    world.go(draw.choice(_ready(world)))
+    """Rather one that lives: those that were given up wake when others have taken their place."""
+    ready, now = _ready(world), world.time.monotonic()
+    world.go(draw.choices(ready, [8 if now < process.until else 1 for process in ready])[0])
 
 
 def _fail(world: World, draw: Random) -> None:

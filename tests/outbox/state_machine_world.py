@@ -21,7 +21,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from chalicelib.db.engine import transaction
-from chalicelib.errors import DatabaseUnavailable, OutcomeUnknown, ProviderError
+from chalicelib.errors import DatabaseUnavailable
 from chalicelib.message_reference import number_of, reference
 from chalicelib.outbox import deliver as delivering
 from chalicelib.outbox import (
@@ -37,11 +37,8 @@ from chalicelib.outbox import (
 from chalicelib.outbox.channels import Channel, Outbox
 from chalicelib.outbox.kinds import Cancel, Claimed, Hold, Kind, Send, Verdict
 from chalicelib.outbox.plan import allow_list, planning_statement
-from chalicelib.outbox.proofs import NOTED_WITHIN, Doubt, Found, Search
+from chalicelib.outbox.proofs import Doubt, Search
 from chalicelib.outbox.suppressions import Suppression
-from chalicelib.providers.mail import port as mail
-from chalicelib.providers.mail.port import Mail
-from chalicelib.providers.whatsapp import port as whatsapp
 from chalicelib.runner.deadline import Deadline
 from chalicelib.webhooks.events import StatusEvent
 from tests.harness import Deployment
@@ -52,6 +49,7 @@ from tests.outbox.processes import (
     SteppedSenders,
     Trouble,
 )
+from tests.outbox.state_machine_providers import NAMES, Providers
 
 Key = tuple[str, str, str, str]  # business, kind, subject, cycle
 Where = Literal["email", "whatsapp"]
@@ -60,7 +58,6 @@ CONCURRENCY = 2
 LIFETIME_S = 400.0
 # A connection that is open takes what its process has written, for as long as a call may last.
 ON_ITS_WAY_S = 60.0
-PROVIDERS: Mapping[str, str] = {"email": "ses", "whatsapp": "twilio"}
 CONTACTS: Mapping[str, tuple[str, str]] = {
     "email": ("a@client.example", "b@client.example"),
     "whatsapp": ("+33639980001", "+33639980002"),
@@ -100,19 +97,6 @@ RUN = UUID(int=1)
 
 
 @dataclass
-class Copy:
-    """What a provider has accepted, once. `row`: the message that it is of."""
-
-    provider_id: str
-    row: int
-    channel: str
-    contact: str
-    text: str
-    message_id: str
-    at: datetime
-
-
-@dataclass
 class Orphan:
     """A call whose process is dead; `latest`: when it can arrive no more (simulated, monotonic)."""
 
@@ -128,12 +112,10 @@ def _key_of(subject: int, cycle: int) -> Key:
 class World:
     """`allowed`: how many copies of a key may exist, one unless somebody has decided otherwise.
     `arrived`, `resent`: rows that the operator has declared arrived, or had sent again. `open`: how
-    many messages may still leave, or be proved; `in_doubt`: rows that are uncertain. `blind`: what
-    searches answer, per channel."""
+    many messages may still leave, or be proved; `in_doubt`: rows that are uncertain."""
 
     def __init__(self, deployment: Deployment, engine: Engine, patch: pytest.MonkeyPatch) -> None:
         self.time = SimulatedTime()
-        self.copies: list[Copy] = []
         self.keys: dict[int, Key] = {}
         self.planned: set[Key] = set()
         self.allowed: Counter[Key] = Counter()
@@ -146,7 +128,6 @@ class World:
         self.orphans: list[Orphan] = []
         self.events: list[StatusEvent] = []
         self.verdicts: dict[str, str] = {}
-        self.blind: dict[str, str] = {}
         self.script: deque[Callable[[Any], Any]] = deque()
         self._numbers = itertools.count(1)
         self._database = deployment.database
@@ -154,6 +135,8 @@ class World:
         deployment.empty()
         deployment.execute(_LIVE)
         self.deployment: UUID = deployment.rows("SELECT id FROM ponctuel.deployment")[0]["id"]
+        self.providers = Providers(self.deployment, self.now)
+        self.copies, self.blind = self.providers.copies, self.providers.blind
         for name, when in (("probe.leaves", "leave"), ("probe.resends", "resend")):
             patch.setitem(kinds._KINDS, name, _kind(name, when, self._guard))
         for module in (lane, recording, senders):
@@ -197,12 +180,12 @@ class World:
                     open=partial(ScriptedProvider, provider, self.script),
                     concurrency=CONCURRENCY,
                 )
-                for name, provider in PROVIDERS.items()
+                for name, provider in NAMES.items()
             }
-            proofs = [_Source(self, process, channel) for channel in PROVIDERS]
+            proofs = [_Source(self, process, channel) for channel in NAMES]
             return delivering.deliver(Outbox(watched, channels, None, proofs=proofs), deadline)
 
-        process = Process(self.engine, work)
+        process = Process(self.engine, work, until=end)
         self.processes.append(process)
         process.go()
         return process
@@ -224,13 +207,13 @@ class World:
     def answer(self, process: Process, nth: int, outcome: str) -> None:
         """One of the process's calls reaches its provider; what that makes of it."""
         call = process.unmade[nth % len(process.unmade)]
-        self.script.append(lambda letter: self._made(letter, outcome))
+        self.script.append(lambda letter: self.providers.answer(letter, outcome))
         call.news = call.make()
         self.script.clear()  # it did not call: too late
 
     def arrive(self, nth: int) -> None:
         """A call whose process is dead arrives."""
-        self.accept(self.orphans.pop(nth % len(self.orphans)).letter)
+        self.providers.accept(self.orphans.pop(nth % len(self.orphans)).letter)
 
     def lost(self) -> None:
         """Calls of dead processes that have not arrived by now never will."""
@@ -243,7 +226,7 @@ class World:
         failed = state == "failed"
         self._tell(
             StatusEvent(
-                provider=PROVIDERS[copy.channel],
+                provider=NAMES[copy.channel],
                 provider_id=copy.provider_id,
                 reference=reference(self.deployment, copy.row) if named else None,
                 state=state,
@@ -321,7 +304,7 @@ class World:
     def rows(self) -> list[Mapping[str, Any]]:
         """Every message, by id. `told`: an event about it has been applied."""
         with transaction(self.engine) as connection:
-            return list(connection.execute(_ROWS).mappings())
+            return [dict(row) for row in connection.execute(_ROWS).mappings()]
 
     def copies_of(self, key: Key) -> int:
         return sum(self.keys[copy.row] == key for copy in self.copies)
@@ -340,37 +323,6 @@ class World:
         possible = self.copies_of(key) + self.in_flight(row)
         self.allowed[key] = max(self.allowed[key], possible + 1)
 
-    def accept(self, letter: Any) -> Copy:
-        """A provider takes the letter."""
-        number = f"SM{next(self._numbers):032x}"
-        row = number_of(letter.reference, self.deployment)
-        assert row is not None
-        if isinstance(letter, Mail):
-            one = Copy(number, row, "email", letter.to[0], "", letter.message_id, self.now())
-        else:
-            sent = letter.content
-            said = sent.body if isinstance(sent, whatsapp.Text) else repr(sent.variables)
-            one = Copy(number, row, "whatsapp", letter.recipient, said, "", self.now())
-        self.copies.append(one)
-        return one
-
-    def search(self, doubt: Doubt) -> Sequence[Found] | None:
-        """What the provider says that it has."""
-        blind = self.blind.get(doubt.channel, "visible")
-        if blind != "visible":
-            return None if blind == "unreachable" else ()
-        if doubt.channel == "email":
-            found = any(copy.message_id == doubt.message_id for copy in self.copies)
-            return (Found("ses", "retrouvé"),) if found else ()
-        details = doubt.whatsapp or {}
-        said = repr(tuple(details["variables"])) if details.get("template") else doubt.text
-        return [
-            Found("twilio", "retrouvé", copy.provider_id)
-            for copy in self.copies
-            if (copy.channel, copy.contact, copy.text) == ("whatsapp", doubt.contact, said)
-            and -timedelta(minutes=1) <= copy.at - doubt.called_at <= NOTED_WITHIN
-        ]
-
     def next_event(self) -> float | None:
         """Seconds until something that waits may go on by itself; None when nothing does."""
         with transaction(self.engine) as connection:
@@ -382,21 +334,6 @@ class World:
             self.events.append(event)
         with transaction(self.engine) as connection:
             events.apply(connection, [event], received_at=event.at)
-
-    def _made(self, letter: Any, outcome: str) -> Any:
-        name = PROVIDERS["email" if isinstance(letter, Mail) else "whatsapp"]
-        if outcome in REFUSALS:
-            raise ProviderError(name, "essai", **REFUSALS[outcome])
-        if outcome == "never_arrived":
-            raise OutcomeUnknown(name, "essai")
-        taken = self.accept(letter)
-        if outcome == "answer_lost":
-            raise OutcomeUnknown(name, "essai")
-        if outcome == "adapter_fails":
-            raise RuntimeError("essai")
-        if isinstance(letter, Mail):
-            return mail.Accepted(taken.provider_id)
-        return whatsapp.Accepted(taken.provider_id, "queued")
 
     def _guard(
         self, _connection: Connection, messages: Sequence[Claimed], now: datetime
@@ -416,16 +353,6 @@ class World:
         content = _TEXT | {"documents": [{**_TEXT["documents"][0], "number": number}]}
         return Send(content, recipients=message.recipient or "", variant="rappel")
 
-
-REFUSALS: Mapping[str, dict[str, Any]] = {
-    "refused": {"permanent": True, "code": "63013"},
-    "opted_out": {"permanent": True, "code": "opt_out"},
-    "not_now": {"permanent": False, "code": "451 4.3.0"},
-    "throttled": {"permanent": False, "code": "throttled", "retry_after": 90.0},
-    "template_paused": {"permanent": False, "code": "template_paused"},
-}
-OUTCOMES = (*["accepted"] * 5, "answer_lost", "answer_lost", "never_arrived", "adapter_fails")
-OUTCOMES = (*OUTCOMES, *REFUSALS)
 
 _ROWS = text("""
 SELECT id, business_id, kind, subject, cycle, channel, state, hold_reason, key_free, error_code,
@@ -458,7 +385,7 @@ class _Source:
 
     def search(self, doubts: Sequence[Doubt], _deadline: Deadline) -> Search:
         self.process.reach("search")
-        return {doubt.id: self.world.search(doubt) for doubt in doubts}
+        return {doubt.id: self.world.providers.search(doubt) for doubt in doubts}
 
 
 def _kind(name: str, when_unknown: Any, guard: Any) -> Kind:

@@ -208,7 +208,9 @@ class Meta(WhatsAppSide):
         together = told[0] | {"entry": [entry for one in told for entry in one["entry"]]}
         body = json.dumps(together).encode()
         if len(several) < AT_ONCE // 4:  # Meta puts a thousand into one at most
-            headers = several[0].headers | {"X-Hub-Signature-256": signature(APP_SECRET, body)}
+            headers = dict(several[0].headers) | {
+                "X-Hub-Signature-256": signature(APP_SECRET, body)
+            }
             self._post(Webhook(META_URL, headers, body))
             return
         with self.deployment.database.begin() as connection:
