@@ -48,7 +48,7 @@ def _plan(world: World, draw: Random) -> None:
 def _go(world: World, draw: Random) -> None:
     """Rather one that lives: those that were given up wake when others have taken their place."""
     ready, now = _ready(world), world.time.monotonic()
-    world.go(draw.choices(ready, [8 if now < process.until else 1 for process in ready])[0])
+    world.go(draw.choices(ready, [25 if now < process.until else 1 for process in ready])[0])
 
 
 def _fail(world: World, draw: Random) -> None:
