@@ -76,7 +76,7 @@ SELECT provider_id, array_agg(id) AS ids FROM ponctuel.messages
 """)
 
 # Asked again here: whoever may own it may have come since, and a call that is under way has not
-# said yet what is its own.
+# said yet what is its own. Of what was sent again nobody knows all the copies.
 _PROVE = text(f"""
 WITH news AS (
   SELECT * FROM jsonb_to_recordset(CAST(:news AS jsonb)) AS n(
@@ -93,11 +93,17 @@ WITH news AS (
        SELECT 1 FROM ponctuel.messages o WHERE o.provider_id = n.provider_id AND o.id <> m.id))
      AND (n.provider_id IS NULL OR NOT EXISTS (
        SELECT 1 FROM ponctuel.messages o
+       CROSS JOIN LATERAL (
+         SELECT o.submitting_at BETWEEN m.submitting_at - {_APART} AND m.submitting_at + {_APART}
+                  AS then) called
         WHERE o.contact = m.contact AND o.channel = m.channel AND o.id <> m.id
-          AND o.state IN ('submitting','uncertain') AND o.provider_id IS NULL
-          AND o.submitting_at BETWEEN m.submitting_at - {_APART} AND m.submitting_at + {_APART}
-          AND o.id NOT IN (SELECT CAST(value AS bigint)
-                             FROM jsonb_array_elements_text(CAST(:searched AS jsonb)))))
+          AND ((called.then AND o.state IN ('submitting','uncertain') AND o.provider_id IS NULL
+                AND o.id NOT IN (SELECT CAST(value AS bigint)
+                                   FROM jsonb_array_elements_text(CAST(:searched AS jsonb))))
+            OR EXISTS (
+              SELECT 1 FROM ponctuel.message_events e
+               WHERE e.message_id = o.id AND e.event IN ('resent','resent_by_policy')
+                 AND (called.then OR e.at >= m.submitting_at - {_APART})))))
   RETURNING m.id, m.state, n.reason
 ), recorded AS (
   INSERT INTO ponctuel.message_events (message_id, at, event, actor, reason)

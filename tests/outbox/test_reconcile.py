@@ -294,6 +294,24 @@ def test_a_call_that_is_under_way_may_own_what_is_found(
     assert row(deployment, message)["provider_id"] == sid
 
 
+def test_a_first_copy_of_what_was_sent_again_may_be_what_is_found(
+    deployment: Deployment, engine: Engine, twilio: TwilioSandbox
+) -> None:
+    message, other = to_person(deployment), to_person(deployment, "F2")
+    taken(twilio)  # it is F2's
+    with deployment.database.begin() as connection:
+        operator.resend(connection, [other], by="test", reason="le client ne l'a pas")
+    deployment.execute(
+        "UPDATE ponctuel.messages SET state = 'delivered', provider = 'twilio',"
+        " provider_id = 'SMsecond', submitting_at = ponctuel.clock() + interval '1 hour'"
+        " WHERE id = :id",
+        id=other,
+    )
+    deployment.database.advance(MINUTE)
+    assert reconcile(engine, whatsapp(twilio), LONG) == {"later": 1}
+    assert row(deployment, message)["state"] == "uncertain"
+
+
 def test_what_was_sent_at_another_time_is_no_proof(
     deployment: Deployment, engine: Engine, twilio: TwilioSandbox
 ) -> None:
