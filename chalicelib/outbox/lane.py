@@ -73,6 +73,8 @@ class Lane:
             lambda again: ([], 0) if again and over() else self._claim(lifetime, run_id)
         )
         if not claimed:
+            if over():  # perhaps before it could even ask
+                return False
             wait = self._allowance.wait
             time.sleep(min(wait, LONGEST_PACE_S))
             return beyond > 0 or wait > 0
