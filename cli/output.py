@@ -93,13 +93,21 @@ def when(instant: datetime | str | None, zone: str = PARIS) -> str:
 
 
 def duration(start: datetime | None, end: datetime | None) -> str:
-    """As 3,2 s or 4 min 05 s; empty while there is no end."""
+    """As 3,2 s or 4 min 05 s; empty while there is no end.
+
+    In whole milliseconds, which is all that a stage tells over HTTPS: rounding from microseconds
+    here and from milliseconds there gave two answers of one run.
+    """
     if start is None or end is None:
         return ""
-    seconds = max(0.0, (end - start).total_seconds())
+    seconds = max(0.0, (_milliseconds(end) - _milliseconds(start)) / 1000)
     if seconds < 60:
         return f"{seconds:.1f} s".replace(".", ",")
     return f"{int(seconds // 60)} min {int(seconds % 60):02} s"
+
+
+def _milliseconds(instant: datetime) -> int:
+    return int(instant.timestamp()) * 1000 + instant.microsecond // 1000
 
 
 def plural(count: int, one: str, many: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -95,3 +96,17 @@ def test_a_file_gets_neither_colours_nor_cuts(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("sys.stdout", file)
     output.line(output.console(), "x" * 200, "red")
     assert file.getvalue() == "x" * 200 + "\n"
+
+
+@given(
+    st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(lambda at: at.replace(tzinfo=UTC)),
+    st.timedeltas(timedelta(), timedelta(days=1)),
+)
+def test_a_run_lasts_as_long_to_the_microsecond_as_in_the_milliseconds_that_a_stage_tells(
+    start: datetime, lasts: timedelta
+) -> None:
+    def told(instant: datetime) -> datetime:
+        return datetime.fromisoformat(instant.isoformat(timespec="milliseconds"))
+
+    end = start + lasts
+    assert output.duration(start, end) == output.duration(told(start), told(end))
