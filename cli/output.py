@@ -18,6 +18,7 @@ from rich.text import Text
 from cli.table import drawn
 
 PARIS = "Europe/Paris"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Where there is no terminal, nobody wants cells cut to a screen's width.
 FILE_WIDTH = 240
 
@@ -107,7 +108,7 @@ def duration(start: datetime | None, end: datetime | None) -> str:
 
 
 def _milliseconds(instant: datetime) -> int:
-    return int(instant.timestamp()) * 1000 + instant.microsecond // 1000
+    return (instant - _EPOCH) // timedelta(milliseconds=1)
 
 
 def plural(count: int, one: str, many: str) -> str:

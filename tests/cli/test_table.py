@@ -99,7 +99,7 @@ def test_a_file_gets_neither_colours_nor_cuts(monkeypatch: pytest.MonkeyPatch) -
 
 
 @given(
-    st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(lambda at: at.replace(tzinfo=UTC)),
+    st.datetimes(timezones=st.just(UTC)),
     st.timedeltas(timedelta(), timedelta(days=1)),
 )
 def test_a_run_lasts_as_long_to_the_microsecond_as_in_the_milliseconds_that_a_stage_tells(

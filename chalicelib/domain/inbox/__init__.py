@@ -1,0 +1,1 @@
+"""Mail that the businesses receive: read from their mailboxes, parsed, threaded, matched."""
