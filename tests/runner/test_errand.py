@@ -1,4 +1,4 @@
-"""Steps that ask others' servers: no transaction around them, and everything else as in any step."""
+"""Steps that ask others' servers: no transaction is around them, all else is as in any step."""
 
 from __future__ import annotations
 
