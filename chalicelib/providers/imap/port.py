@@ -33,14 +33,6 @@ class ImapError(ProviderError):
 
 
 @dataclass(frozen=True)
-class Folder:
-    """`path` is decoded from modified UTF-7."""
-
-    path: str
-    special: Special | None = None
-
-
-@dataclass(frozen=True)
 class Opened:
     """A folder that is being read. `uidvalidity` is None when the server gives none, or 0.
     `uidnext` is None when it gives none. `highestmodseq` is None without CONDSTORE (or NOMODSEQ).
@@ -51,6 +43,17 @@ class Opened:
     uidvalidity: int | None
     uidnext: int | None
     highestmodseq: int | None
+
+
+@dataclass(frozen=True)
+class Folder:
+    """`path` is decoded from modified UTF-7. `status` is what the server said of the folder along
+    with the list (LIST-STATUS, RFC 5819), None where it cannot: then the folder has to be opened.
+    """
+
+    path: str
+    special: Special | None = None
+    status: Opened | None = None
 
 
 @dataclass(frozen=True)

@@ -52,15 +52,21 @@ CREATE TABLE IF NOT EXISTS ponctuel.mailbox_folders (
   path           text NOT NULL,               -- decoded from modified UTF-7
   special        text,                        -- inbox, sent, drafts, junk, trash, archive, all
   state          text NOT NULL DEFAULT 'active' CHECK (state IN ('active','gone','parked')),
-  uidvalidity    bigint,                      -- null: never read
+  -- Null: never read. Negative: the server gives none, and this is how often its UIDs have changed.
+  uidvalidity    bigint,
   last_uid       bigint NOT NULL DEFAULT 0,   -- everything up to here is in email_places
+  -- What the server said when all that it had was known here; null: not all of it is. While it
+  -- says the same there is nothing to do.
+  seen_exists    bigint,
+  seen_uidnext   bigint,
   highestmodseq  numeric(20),                 -- changes up to here are known
   checked_at     timestamptz,                 -- all places were compared with the server's
   resets         integer NOT NULL DEFAULT 0,  -- changes of UIDVALIDITY in a row
   reset_at       timestamptz,
+  failures       integer NOT NULL DEFAULT 0,  -- times in a row that it could not be opened
   parked_until   timestamptz,
   error_code     text,
-  error          text,
+  error          text,                        -- French
   UNIQUE (mailbox_id, path)
 );
 """
@@ -73,9 +79,10 @@ CREATE TABLE IF NOT EXISTS ponctuel.emails (
   mailbox_id     bigint NOT NULL REFERENCES ponctuel.mailboxes ON DELETE CASCADE,
   message_id     text NOT NULL,               -- without brackets; made from the content if none
   has_message_id boolean NOT NULL,
-  sha256         bytea NOT NULL,              -- of the raw bytes; of a stub: of its header
-  header_sha256  bytea NOT NULL,              -- of the header as the server gives it
+  sha256         bytea NOT NULL,              -- of the raw bytes
+  header_sha256  bytea NOT NULL,              -- of the header, without the empty line
   size           bigint NOT NULL,             -- bytes, of the whole message
+  listed_size    bigint,                      -- what the server says it is: not always the same
   raw_key        text,                        -- in the store; null: the store had no place yet
   -- pending: to be parsed. parsed; partial: with faults. unreadable: tried three times, raw kept.
   -- stub: over the limit, header only, raw in the store.
@@ -107,7 +114,7 @@ CREATE TABLE IF NOT EXISTS ponctuel.emails (
 );
 CREATE INDEX IF NOT EXISTS emails_unfinished ON ponctuel.emails (mailbox_id, id)
   WHERE state = 'pending' OR settled_at IS NULL;
-CREATE INDEX IF NOT EXISTS emails_by_header ON ponctuel.emails (mailbox_id, header_sha256);
+CREATE INDEX IF NOT EXISTS emails_by_size ON ponctuel.emails (mailbox_id, listed_size);
 CREATE INDEX IF NOT EXISTS emails_by_thread ON ponctuel.emails (thread_id);
 CREATE INDEX IF NOT EXISTS emails_by_refs ON ponctuel.emails USING gin (refs);
 CREATE INDEX IF NOT EXISTS emails_by_sender ON ponctuel.emails (business_id, from_email, id);
