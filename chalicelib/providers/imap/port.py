@@ -47,9 +47,9 @@ class Opened:
 
 @dataclass(frozen=True)
 class Folder:
-    """`path` is decoded from modified UTF-7. `status` is what the server said of the folder along
-    with the list (LIST-STATUS, RFC 5819), None where it cannot: then the folder has to be opened.
-    """
+    """`path` is decoded from modified UTF-7. `status`: what `open` would tell, from a server that
+    tells it with the list (LIST-STATUS); else None. A folder in which nothing of it has changed
+    need not be opened."""
 
     path: str
     special: Special | None = None
@@ -58,12 +58,14 @@ class Folder:
 
 @dataclass(frozen=True)
 class Listed:
-    """One message of a folder, without its content."""
+    """One message of a folder, without its content. `gmail_id`: Gmail's X-GM-MSGID, the same in all
+    its folders."""
 
     uid: int
     size: int | None
     flags: tuple[str, ...] | None
     internal_date: datetime | None  # aware
+    gmail_id: int | None = None
 
 
 @dataclass(frozen=True)
