@@ -56,7 +56,7 @@ class KnownFolder:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> KnownFolder:
         """From the row as JSON."""
-        values = {name: row.get(name) for name in cls.__dataclass_fields__}
+        values: dict[str, Any] = {name: row.get(name) for name in cls.__dataclass_fields__}
         for name in ("checked_at", "reset_at", "parked_until"):
             if values[name] is not None:
                 values[name] = datetime.fromisoformat(values[name])

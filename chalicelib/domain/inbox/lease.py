@@ -150,7 +150,7 @@ def take(connection: Connection, mailbox_ids: Collection[int], lifetime: timedel
                 now=row["now"],
                 has_mail=row["has_mail"],
                 has_pending=row["has_pending"],
-                row=row,
+                row=dict(row),
                 folders=folders,
             )
         )

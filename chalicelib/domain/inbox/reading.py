@@ -198,7 +198,7 @@ def _read(
     with turn.tools.memory.lent(sum(sizes) + 3 * max(sizes, default=0)):
         if fresh:
             _fetch(turn, fresh, batch)
-        _commit(turn, folder, listed, batch, matched, cursor=cursor)
+        _commit(turn, folder, listed, batch, cursor=cursor)
 
 
 def _fetch(turn: Turn, fresh: dict[int, Listed], batch: _Batch) -> None:
@@ -273,7 +273,6 @@ def _commit(
     folder: KnownFolder,
     listed: Sequence[Listed],
     batch: _Batch,
-    matched: dict[int, int],
     *,
     cursor: bool,
 ) -> None:
