@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS ponctuel.mailboxes (
   token_issuer   text CHECK (token_issuer IN ('google','microsoft')),   -- of xoauth2
   username       text NOT NULL,
   credentials    text NOT NULL,               -- a Fernet token, of JSON
+  renewing_until timestamptz,                 -- until then one process renews its access token
   folders        text[] NOT NULL DEFAULT '{}',  -- patterns with * and ?; empty: all but trash, junk
   since          date,                        -- what the server received before is left alone
   pause_replies  boolean NOT NULL DEFAULT true,  -- who answers is not chased for a while
