@@ -221,9 +221,7 @@ class Server:
 
     @contextmanager
     def _inside(self, name: str) -> Iterator[Connection]:
-        engine = create_engine(
-            self.url.set(database=name), poolclass=NullPool, connect_args=PLAIN
-        )
+        engine = create_engine(self.url.set(database=name), poolclass=NullPool, connect_args=PLAIN)
         with engine.begin() as connection:
             yield connection
 
