@@ -55,10 +55,10 @@ VALUES (:inbound_id, :domain, :outcome, ponctuel.clock(), :error)
 @dataclass(frozen=True)
 class Inbound:
     """A message that somebody wrote. `business_id` and `person` are empty when they are not known;
-    `known_by` is the kind of the message of ours by which they are, or `KNOWN_BY_ADDRESS`. `in_reply_to`: the message of
-    ours that was answered or reacted to. `kind` is the provider's (`text`, `button`, `image`,
-    `reaction`…); `intent` what was asked, and done already. `at` is aware. `pauses`: whether who
-    wrote is to be left in peace for a while."""
+    `known_by` is the kind of the message of ours by which they are, or `KNOWN_BY_ADDRESS`.
+    `in_reply_to`: the message of ours that was answered or reacted to. `kind` is the provider's
+    (`text`, `button`, `image`, `reaction`…); `intent` what was asked, and done already. `at` is
+    aware. `pauses`: whether who wrote is to be left in peace for a while."""
 
     id: int
     business_id: str
