@@ -102,13 +102,20 @@ CREATE TABLE IF NOT EXISTS ponctuel.emails (
   recipients     jsonb NOT NULL DEFAULT '[]', -- [{"role": "to", "email": …, "name": …}]
   in_reply_to    text,
   refs           text[] NOT NULL DEFAULT '{}',  -- of References, the root first, without brackets
+  bounce         jsonb,                       -- of a delivery report: {"recipients": [{"email",
+                                              -- "status", "permanent", "gave_up"}], "message_ids"}
+  correspondent  text NOT NULL DEFAULT '',    -- who is at the other end: the sender or addressee
+  subject_key    text NOT NULL DEFAULT '',    -- the subject without Re: and the like, lower case
+  parent_id      bigint,                      -- the e-mail of this mailbox that it answers
   thread_id      bigint,                      -- the id of the first e-mail of its thread
   text           text NOT NULL DEFAULT '',    -- NUL-free
   html           text NOT NULL DEFAULT '',    -- sanitised
   snippet        text NOT NULL DEFAULT '',    -- what was newly written, without quotations
   customer_id    text,
+  candidates     text[] NOT NULL DEFAULT '{}',  -- the customers who share the address, if several
   lead_id        text,
   answers        bigint,                      -- the message of ours that it answers or bounces
+  inbound_id     bigint,                      -- as what it was offered to the domains
   settled_at     timestamptz,                 -- threaded, matched, told; null: to be done
   created_at     timestamptz NOT NULL,
   UNIQUE (mailbox_id, message_id, sha256)
@@ -118,6 +125,12 @@ CREATE INDEX IF NOT EXISTS emails_unfinished ON ponctuel.emails (mailbox_id, id)
 CREATE INDEX IF NOT EXISTS emails_by_size ON ponctuel.emails (mailbox_id, listed_size);
 CREATE INDEX IF NOT EXISTS emails_by_thread ON ponctuel.emails (thread_id);
 CREATE INDEX IF NOT EXISTS emails_by_refs ON ponctuel.emails USING gin (refs);
+CREATE INDEX IF NOT EXISTS emails_by_in_reply_to ON ponctuel.emails (mailbox_id, in_reply_to)
+  WHERE in_reply_to IS NOT NULL;
+CREATE INDEX IF NOT EXISTS emails_by_subject
+  ON ponctuel.emails (mailbox_id, correspondent, subject_key) WHERE subject_key <> '';
+CREATE INDEX IF NOT EXISTS emails_by_inbound ON ponctuel.emails (inbound_id)
+  WHERE inbound_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS emails_by_sender ON ponctuel.emails (business_id, from_email, id);
 
 -- Where a mailbox shows an e-mail. One UID of a folder is one message for ever (RFC 9051, 2.3.1.1).
@@ -159,9 +172,15 @@ CREATE TABLE IF NOT EXISTS ponctuel.email_attachments (
 );
 """
 
+INBOUND = """
+-- Whether who wrote is to be left in peace for a while: the mailbox's pause_replies.
+ALTER TABLE ponctuel.inbound_messages
+  ADD COLUMN IF NOT EXISTS pauses boolean NOT NULL DEFAULT true;
+"""
+
 
 def upgrade() -> None:
-    for block in (MAILBOXES, EMAILS):
+    for block in (MAILBOXES, EMAILS, INBOUND):
         op.execute(block)
 
 
