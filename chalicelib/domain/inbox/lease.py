@@ -53,6 +53,8 @@ SELECT t.*, ponctuel.clock() AS now,
        EXISTS (SELECT 1 FROM ponctuel.emails e WHERE e.mailbox_id = t.id) AS has_mail,
        EXISTS (SELECT 1 FROM ponctuel.emails e
                 WHERE e.mailbox_id = t.id AND e.state = 'pending') AS has_pending,
+       EXISTS (SELECT 1 FROM ponctuel.emails e
+                WHERE e.mailbox_id = t.id AND e.settled_at IS NULL) AS has_unsettled,
        (SELECT jsonb_agg(to_jsonb(f) || COALESCE(
                  (SELECT jsonb_build_object(
                            'troubles', jsonb_agg(u.uid ORDER BY u.uid)
@@ -92,8 +94,8 @@ class Candidate:
 @dataclass
 class Held:
     """A mailbox that this process holds. `row` is its row in `mailboxes`; `now` the database's
-    clock when it was taken (aware). `has_mail`, `has_pending`: it has e-mails, and some of them are
-    still to be parsed."""
+    clock when it was taken (aware). `has_mail`, `has_pending`, `has_unsettled`: it has e-mails, and
+    some of them are still to be parsed, or settled."""
 
     id: int
     business_id: str
@@ -101,6 +103,7 @@ class Held:
     now: datetime
     has_mail: bool
     has_pending: bool
+    has_unsettled: bool
     row: Mapping[str, Any] = field(repr=False)
     folders: list[KnownFolder] = field(default_factory=list)
 
@@ -150,6 +153,7 @@ def take(connection: Connection, mailbox_ids: Collection[int], lifetime: timedel
                 now=row["now"],
                 has_mail=row["has_mail"],
                 has_pending=row["has_pending"],
+                has_unsettled=row["has_unsettled"],
                 row=dict(row),
                 folders=folders,
             )

@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from chalicelib.domain.inbox import folder_rows, folders, places
 from chalicelib.domain.inbox.folder_sync import sync_folder, try_again
 from chalicelib.domain.inbox.folders import KnownFolder
-from chalicelib.domain.inbox.outcome import Trouble
 from chalicelib.domain.inbox.reading import Turn
+from chalicelib.domain.inbox.report import Trouble
 from chalicelib.domain.inbox.sameness import same_messages
+from chalicelib.domain.inbox.settle import settle
 from chalicelib.providers.imap.port import Folder, ImapError
+
+# E-mails of one transaction.
+SETTLED = 200
 
 STORM = (
     "uidvalidity",
@@ -34,7 +38,21 @@ def sync_mailbox(turn: Turn) -> tuple[bool, list[Trouble]]:
     `ProviderError` of the store, `DatabaseUnavailable`."""
     if turn.held.has_pending:
         turn.counts.update(turn.tools.parsing.catch_up(turn.held, turn.over))
-    return _Sync(turn).run()
+    done, troubles = _Sync(turn).run()
+    if turn.held.has_unsettled or turn.counts["emails"]:
+        done = _settle(turn) and done
+    return done, troubles
+
+
+def _settle(turn: Turn) -> bool:
+    """What the new e-mails mean. False when the time was up before the end."""
+    while not turn.over():
+        with turn.tools.desk.writing(turn.held) as connection:
+            counts = settle(connection, turn.held.id, SETTLED)
+        if not counts:
+            return True
+        turn.counts.update(counts)
+    return False
 
 
 class _Sync:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -51,7 +51,7 @@ WITH given AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset(CAST(:parsed AS jsonb)) AS p(
     id bigint, state text, faults text[], nature text, sent_at timestamptz, subject text,
     from_email text, from_name text, recipients jsonb, in_reply_to text, refs text[], text text,
-    html text, snippet text)
+    html text, snippet text, bounce jsonb)
 ), saved AS (
   UPDATE ponctuel.emails e
      SET state = g.state, faults = g.faults, nature = g.nature,
@@ -59,7 +59,7 @@ WITH given AS MATERIALIZED (
          sent_at = COALESCE(g.sent_at, e.internal_date), subject = g.subject,
          from_email = g.from_email, from_name = g.from_name, recipients = g.recipients,
          in_reply_to = g.in_reply_to, refs = g.refs, text = g.text, html = g.html,
-         snippet = g.snippet
+         snippet = g.snippet, bounce = g.bounce
     FROM given g WHERE e.id = g.id
 )
 INSERT INTO ponctuel.email_attachments (
@@ -206,6 +206,7 @@ def _row(raw: Raw, mail: ParsedMail) -> dict[str, Any]:
         "text": mail.text,
         "html": mail.html,
         "snippet": mail.snippet,
+        "bounce": asdict(mail.bounce) if mail.bounce else None,
     }
 
 

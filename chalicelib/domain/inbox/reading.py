@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
@@ -19,11 +18,12 @@ from chalicelib import logs
 from chalicelib.domain.inbox import places
 from chalicelib.domain.inbox.copies import Copies, raw_key
 from chalicelib.domain.inbox.folders import KnownFolder
-from chalicelib.domain.inbox.identity import header_of, identity
 from chalicelib.domain.inbox.lease import Desk, Held
 from chalicelib.domain.inbox.memory import Memory
 from chalicelib.domain.inbox.parsing import Parsing, Raw, header_key
 from chalicelib.domain.inbox.places import Alike, Row
+from chalicelib.mail.identity import Identity, artificial_id, head, identify
+from chalicelib.mail.structure import header_end
 from chalicelib.providers.imap.port import Fetched, ImapError, Listed, MailSession
 
 # Headers are asked for so many at a time, and messages listed.
@@ -155,12 +155,12 @@ def _recognised(
             message = asked.get(headed.uid)
             if headed.header is None or message is None:
                 continue
-            who = identity(header_of(headed.header), "")
+            who = head(headed.header)
             same = [
                 email
                 for email in by_size[message.size or -1]
                 if may_be(message, email)
-                and email.header_sha256 == who.header_sha256
+                and email.header_sha256 == who.sha256.hex()
                 and email.message_id == who.message_id
             ]
             if len(same) == 1 and same[0].here < max(same[0].before, 1):
@@ -228,39 +228,50 @@ def _fetch(turn: Turn, fresh: dict[int, Listed], batch: _Batch) -> None:
 def _receive(turn: Turn, one: Listed, message: Fetched, batch: _Batch) -> None:
     if message.raw is not None:
         content, size = message.raw, len(message.raw)
-        digest = sha256(content).hexdigest()
-        header = header_of(content)
-        key = raw_key(turn.held.row, digest)
+        who = identify(content)
+        key = raw_key(turn.held.row, who.sha256.hex())
         batch.contents[key] = content
     else:
         assert message.file is not None
-        digest, size = message.sha256.hex(), message.size
-        key = raw_key(turn.held.row, digest)
+        size = message.size
+        key = raw_key(turn.held.row, message.sha256.hex())
         try:
             with message.file.open("rb") as file:
-                header = header_of(file.read(LONGEST_HEADER))
+                start = file.read(LONGEST_HEADER)
             turn.tools.copies.write_file(key, message.file)
         finally:
             _discard(message)
-        content = header + b"\r\n\r\n"
+        content = start[: header_end(start, 0)]
+        who = _identity(content, message.sha256)
         batch.contents[header_key(key)] = content
-    who = identity(header, digest)
+    sha256 = who.sha256.hex()
     batch.rows[one.uid] = Row(
         uid=one.uid,
         flags=places.kept_flags(one.flags),
         message_id=who.message_id,
         has_message_id=who.has_message_id,
-        sha256=digest,
-        header_sha256=who.header_sha256,
+        sha256=sha256,
+        header_sha256=who.header_sha256.hex(),
         size=size,
         listed_size=one.size,
         raw_key=key,
         internal_date=one.internal_date,
     )
-    batch.raws[who.message_id, digest] = Raw(
+    batch.raws[who.message_id, sha256] = Raw(
         email_id=0, content=content, received=one.internal_date, stub=message.raw is None
     )
     turn.counts["bytes"] += size
+
+
+def _identity(header: bytes, sha256: bytes) -> Identity:
+    """Of a message whose body is too large to be looked at."""
+    found = head(header)
+    return Identity(
+        message_id=found.message_id or artificial_id(header, sha256),
+        has_message_id=found.message_id is not None,
+        sha256=sha256,
+        header_sha256=found.sha256,
+    )
 
 
 def _discard(message: Fetched) -> None:

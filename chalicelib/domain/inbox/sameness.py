@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chalicelib.domain.inbox.identity import header_of, identity
+from chalicelib.mail.identity import head
 from chalicelib.providers.imap.port import MailSession
 
 # So many headers are looked at, evenly spread, the last message's among them: UIDs that have
@@ -37,6 +37,6 @@ def same_messages(session: MailSession, kept: Mapping[int, tuple[int | None, str
     headers = {one.uid: one.header for one in session.headers(sample)}
     for uid in sample:
         header = headers.get(uid)
-        if header is None or identity(header_of(header), "").header_sha256 != kept[uid][1]:
+        if header is None or head(header).sha256.hex() != kept[uid][1]:
             return False
     return True

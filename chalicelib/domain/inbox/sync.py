@@ -15,9 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -28,9 +30,10 @@ from chalicelib.domain.inbox.copies import Copies
 from chalicelib.domain.inbox.lease import Candidate, Desk, Held
 from chalicelib.domain.inbox.mailbox_sync import sync_mailbox
 from chalicelib.domain.inbox.memory import Memory
-from chalicelib.domain.inbox.outcome import Outcome, Trouble
+from chalicelib.domain.inbox.outcomes import Outcome, Recorded, record
 from chalicelib.domain.inbox.parsing import Parse, Parsing
 from chalicelib.domain.inbox.reading import Limits, Tools, Turn
+from chalicelib.domain.inbox.report import Report, Trouble
 from chalicelib.errors import (
     DatabaseUnavailable,
     LeaseLost,
@@ -38,6 +41,7 @@ from chalicelib.errors import (
     ProviderError,
     SchemaOutdated,
 )
+from chalicelib.mail.parse import parse
 from chalicelib.providers.imap.port import ImapError, MailSession
 from chalicelib.providers.storage.port import Storage
 from chalicelib.runner.deadline import Deadline
@@ -61,19 +65,6 @@ OpenSession = Callable[[Mapping[str, Any], float], MailSession]
 
 
 @dataclass(frozen=True)
-class Ended:
-    """One mailbox's turn. `trouble`: what stopped it; `more`: there is more to read."""
-
-    held: Held
-    trouble: Trouble | None
-    more: bool
-
-
-# Writes what an end makes of the mailboxes' rows, in the transaction that gives them back.
-Record = Callable[[Connection, Sequence[Ended]], None]
-
-
-@dataclass(frozen=True)
 class Crew:
     """How many mailboxes are read at a time: of all, and of one host; `hosts` are exceptions."""
 
@@ -92,15 +83,17 @@ def sync_mailboxes(
     *,
     deadline: Deadline,
     open_session: OpenSession,
-    parse: Parse,
-    record: Record | None = None,
+    next_tick: datetime,
+    run_id: UUID | None = None,
+    parse: Parse = parse,
     limits: Limits | None = None,
     crew: Crew | None = None,
     memory: int = MEMORY,
-) -> Outcome:
-    """Reads these mailboxes, in this order, until each is read or the deadline is near. What is
-    wrong with one is in the outcome. Raises `DatabaseUnavailable`, and what is wrong with the
-    program; the mailboxes' leases are then given back as far as the database allows."""
+) -> Report:
+    """Reads these mailboxes, in this order, until each is read or the deadline is near, and writes
+    what became of each. `next_tick` (aware): when a mailbox that is well is due again. What is
+    wrong with one is in the report. Raises `DatabaseUnavailable`, `SchemaOutdated`, and what is
+    wrong with the program; the mailboxes are then given back as far as the database allows."""
     limits = limits or Limits()
     with ExitStack() as stack:
         desk = Desk(engine)
@@ -108,7 +101,8 @@ def sync_mailboxes(
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ponctuel-inbox-")))
         parsing = Parsing(desk, copies, parse, in_memory=limits.in_memory)
         tools = Tools(desk, copies, parsing, Memory(memory), limits, work)
-        return _Run(tools, deadline, open_session, record, crew or Crew()).run(mailbox_ids)
+        ends = partial(record, next_tick=next_tick, run_id=run_id)
+        return _Run(tools, deadline, open_session, ends, crew or Crew()).run(mailbox_ids)
 
 
 class _Run:
@@ -117,36 +111,36 @@ class _Run:
         tools: Tools,
         deadline: Deadline,
         open_session: OpenSession,
-        record: Record | None,
+        ends: Callable[[Connection, Sequence[Outcome]], Recorded],
         crew: Crew,
     ) -> None:
         self._tools = tools
         self._deadline = deadline
         self._open_session = open_session
-        self._record = record
+        self._ends = ends
         self._crew = crew
-        self._outcome = Outcome()
+        self._report = Report()
         # All of these are touched with `_turn` only.
         self._turn = threading.Condition()
         self._queue: deque[Candidate] = deque()
         self._ready: list[Held] = []
-        self._ended: list[Ended] = []
+        self._ended: list[tuple[Held, Outcome]] = []
         self._busy: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         self._error: BaseException | None = None
         # What is taken and not given back yet.
         self._taken: dict[int, Held] = {}
 
-    def run(self, mailbox_ids: Sequence[int]) -> Outcome:
+    def run(self, mailbox_ids: Sequence[int]) -> Report:
         with self._tools.desk.transaction() as connection:
             lease.give_back(connection, OWED)
             candidates = lease.survey(connection, mailbox_ids)
         OWED.clear()
         found = {one.id for one in candidates}
-        self._outcome.elsewhere += [one for one in mailbox_ids if one not in found]
+        self._report.elsewhere += [one for one in mailbox_ids if one not in found]
         for one in candidates:
             if one.condemned:
-                self._outcome.failed.append(_condemned(one))
+                self._report.failed.append(_condemned(one))
         self._queue.extend(one for one in candidates if not one.suspect)
         self._side_by_side()
         for one in candidates:
@@ -156,7 +150,7 @@ class _Run:
         if self._error is not None:
             self._clear_away()
             raise self._error
-        return self._outcome
+        return self._report
 
     def _clear_away(self) -> None:
         """This process lives on: nobody has died of what it had."""
@@ -181,8 +175,8 @@ class _Run:
         for thread in threads:
             thread.join()
         with self._turn:
-            self._outcome.unreached += [one.id for one in self._ready]
-            self._outcome.unreached += [one.id for one in self._queue]
+            self._report.unreached += [one.id for one in self._ready]
+            self._report.unreached += [one.id for one in self._queue]
             self._queue.clear()
             self._give_back(self._ready)
             self._ready.clear()
@@ -247,7 +241,7 @@ class _Run:
         self._forget()
         taken = {one.id for one in held}
         self._taken.update((one.id, one) for one in held)
-        self._outcome.elsewhere += [one.id for one in group if one.id not in taken]
+        self._report.elsewhere += [one.id for one in group if one.id not in taken]
         order = {one.id: place for place, one in enumerate(group)}
         self._ready += sorted(held, key=lambda one: order[one.id])
         self._turn.notify_all()
@@ -258,11 +252,11 @@ class _Run:
             return
         for one in [one for one in self._queue if one.host in dead]:
             self._queue.remove(one)
-            self._outcome.failed.append(_host_down(one.business_id, one.id))
+            self._report.failed.append(_host_down(one.business_id, one.id))
         skipped = [one for one in self._ready if one.row["host"] in dead]
         for held in skipped:
             self._ready.remove(held)
-            self._outcome.failed.append(_host_down(held.business_id, held.id))
+            self._report.failed.append(_host_down(held.business_id, held.id))
         self._give_back(skipped)
 
     # One mailbox
@@ -313,20 +307,26 @@ class _Run:
         with self._turn:
             self._busy[host] -= 1
             if turn is not None:
-                self._outcome.counts.update(turn.counts)
-            self._outcome.troubles += troubles
+                self._report.counts.update(turn.counts)
+            self._report.troubles += troubles
             if trouble is None:
                 self._failures[host] = 0
             elif trouble.code == "connection":
                 self._failures[host] += 1
-            ended = Ended(held, trouble, more)
+            ended = Outcome(
+                held.id,
+                held.fence,
+                code=trouble.code if trouble else None,
+                error=trouble.message if trouble else "",
+                complete=not more,
+            )
             if trouble is not None:
-                self._outcome.failed.append(trouble)
+                self._report.failed.append(trouble)
             elif not more:
-                self._outcome.synced.append(held.id)
+                self._report.synced.append(held.id)
             elif self._deadline.near(LEAST_S):
-                self._outcome.unfinished.append(held.id)
-            self._ended.append(ended)
+                self._report.unfinished.append(held.id)
+            self._ended.append((held, ended))
             again = trouble is None and more and not self._deadline.near(LEAST_S)
             if again or len(self._ended) >= GROUP or not (self._queue or self._ready):
                 self._give_back([])
@@ -338,7 +338,7 @@ class _Run:
         with self._turn:
             self._busy[held.row["host"]] -= 1
             self._taken.pop(held.id, None)
-            self._outcome.elsewhere.append(held.id)
+            self._report.elsewhere.append(held.id)
             self._turn.notify_all()
 
     def _give_back(self, unread: Sequence[Held]) -> None:
@@ -349,14 +349,15 @@ class _Run:
         self._forget(unread)
 
     def _close_ended(self, connection: Connection, unread: Sequence[Held] = ()) -> None:
-        if self._ended and self._record is not None:
-            self._record(connection, self._ended)
-        if back := [*(one.held for one in self._ended), *unread]:
-            lease.give_back(connection, back)
+        if self._ended:
+            recorded = self._ends(connection, [end for _held, end in self._ended])
+            self._report.counts["notices"] += recorded.told
+        if unread:
+            lease.give_back(connection, unread)
 
     def _forget(self, unread: Sequence[Held] = ()) -> None:
         """They are given back."""
-        for held in (*(one.held for one in self._ended), *unread):
+        for held in (*(one for one, _end in self._ended), *unread):
             self._taken.pop(held.id, None)
         self._ended.clear()
 

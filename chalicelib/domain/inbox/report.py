@@ -20,7 +20,7 @@ class Trouble:
 
 
 @dataclass
-class Outcome:
+class Report:
     """`counts`: emails (new), bytes, known (shown at a new place without being fetched), deleted,
     flags, and those of parsing by state. Ids of mailboxes: `synced` to the end; `unfinished`, there
     is more to read; `unreached`, nobody came to them; `elsewhere`, another process has them, or
