@@ -18,7 +18,9 @@ _USUAL = re.compile(
 )
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"?|<([^<>]*)>?|([(),;:])|([^"<(),;:]+|.)', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_EMAIL = re.compile(r'(?:"[^"\x00-\x1f]{1,64}"|[^\s@<>"(),;:\\\x00-\x1f]+)@[^\s@<>"(),;:\\\x00-\x1f]+')
+_EMAIL = re.compile(
+    r'(?:"[^"\x00-\x1f]{1,64}"|[^\s@<>"(),;:\\\x00-\x1f]+)@[^\s@<>"(),;:\\\x00-\x1f]+'
+)
 _IN_TEXT = re.compile(r'[^\s@<>"(),;:\\\[\]]{1,64}@[^\s@<>"(),;:\\\[\]]{1,253}')
 
 
@@ -50,7 +52,8 @@ def address_list(text: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     name: list[str] = []
     bracketed: str | None = None
-    comment, depth = [], 0
+    comment: list[str] = []
+    depth = 0
 
     def close() -> None:
         nonlocal bracketed

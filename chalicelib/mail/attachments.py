@@ -24,9 +24,7 @@ def disposition(part: Entity) -> tuple[str, Parameters]:
     return parameters(part.fields.get(b"content-disposition", (b"",))[0])
 
 
-def attachment(
-    raw: bytes, part: Entity, taken: set[str], limits: Limits, faults: set[str]
-) -> Part:
+def attachment(raw: bytes, part: Entity, taken: set[str], limits: Limits, faults: set[str]) -> Part:
     """The file. Archives are never unpacked; an e-mail inside is an .eml file."""
     content, wrong = decoded(raw, part.begin, part.end, encoding_of(part))
     if wrong:

@@ -19,18 +19,21 @@ MAX_IDS = 20
 WINDOW = 30_000
 _DAEMON = re.compile(
     r"(?:mailer[-_.]?daemon|postmaster|microsoftexchange[0-9a-f]*|mail[-_.]?delivery[a-z-]*|mdaemon"
-    r"|bounces?|daemon|exchange)(?:[+=-].*)?@", re.IGNORECASE,
+    r"|bounces?|daemon|exchange)(?:[+=-].*)?@",
+    re.IGNORECASE,
 )
 _DAEMON_NAME = re.compile(
     r"mail delivery (?:sub)?system|mailer[- ]daemon|system administrator|administrateur syst[èe]me"
-    r"|postmaster|microsoft outlook", re.IGNORECASE,
+    r"|postmaster|microsoft outlook",
+    re.IGNORECASE,
 )
 _SUBJECT = re.compile(
     r"undeliver(?:able|ed)|failure notice|delivery (?:status notification|failure|has failed)"
     r"|mail delivery (?:failed|failure|system)|returned mail|delivery notification|message non remis"
     r"|non[- ]?(?:remis|distribu[ée]|d[ée]livr)|[ée]chec (?:de |d')?(?:la )?(?:remise|distribution"
     r"|livraison|envoi)|notification d'[ée]tat (?:de remise)?|delayed mail|warning: message"
-    r"|message (?:retard[ée]|diff[ée]r[ée])|undelivered|retour de courrier|non r[ée]mis", re.IGNORECASE,
+    r"|message (?:retard[ée]|diff[ée]r[ée])|undelivered|retour de courrier|non r[ée]mis",
+    re.IGNORECASE,
 )
 # qmail; Exim; Postfix (Orange, Free, OVH); Exchange; Gmail; Courier; Notes.
 _TEXT = re.compile(
@@ -42,7 +45,8 @@ _TEXT = re.compile(
     r"|votre message n'a pas (?:pu être|été) (?:remis|distribué|délivré)|could not be delivered to"
     r"|the following (?:address(?:es)?|recipients?) (?:had|failed)|message n'a pas été (?:remis|distribué)"
     r"|delivery to the following recipients? failed|permanent fatal errors|n'a pas encore été remis"
-    r"|has not yet been delivered|cette adresse n'existe pas|n'a pu être délivré", re.IGNORECASE,
+    r"|has not yet been delivered|cette adresse n'existe pas|n'a pu être délivré",
+    re.IGNORECASE,
 )
 _LATER = re.compile(
     r"\bdelayed\b|\bretardé|has not yet been|pas encore été|will (?:continue|retry|be retried|keep)"
@@ -53,10 +57,13 @@ _COPY = re.compile(
     r"^-{2,}.{0,20}(?:below this line is a copy|this is a copy of|copy of (?:the|your) message"
     r"|included is a copy|message d.origine|original message|en-têtes (?:du message )?d.origine"
     r"|original message headers).*$|^(?:original message headers|en-têtes (?:du message )?d.origine)"
-    r".*$", re.IGNORECASE | re.MULTILINE,
+    r".*$",
+    re.IGNORECASE | re.MULTILINE,
 )
 _EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
-_ID_FIELD = re.compile(rb"^[ \t>]*(message-id[ \t]*:[^\r\n]*(?:\r?\n[ \t]+<[^\r\n]*)?)", re.I | re.M)
+_ID_FIELD = re.compile(
+    rb"^[ \t>]*(message-id[ \t]*:[^\r\n]*(?:\r?\n[ \t]+<[^\r\n]*)?)", re.I | re.M
+)
 
 
 def from_report(
@@ -98,11 +105,14 @@ def from_text(
         return None
     said = _COPY.split(window, maxsplit=1)[0]
     own = {p.email for p in senders}
-    emails = named or [
-        email
-        for email in dict.fromkeys(m[0].lower().rstrip(".") for m in _EMAIL.finditer(said))
-        if email not in own and not _DAEMON.match(email)
-    ][:1]
+    emails = (
+        named
+        or [
+            email
+            for email in dict.fromkeys(m[0].lower().rstrip(".") for m in _EMAIL.finditer(said))
+            if email not in own and not _DAEMON.match(email)
+        ][:1]
+    )
     later = bool(_LATER.search(said)) and not re.search(r"permanent", said, re.IGNORECASE)
     status = status_in(said) or ("4.0.0" if later else "5.0.0")
     permanent = status.startswith("5") and not later

@@ -90,7 +90,11 @@ def _latin(data: bytes, codec: str | None, labelled: bool) -> tuple[str, bool]:
         return data.decode("utf-8").removeprefix("\ufeff"), False
     except UnicodeDecodeError as error:
         # Cut in the middle of its last character, as by a limit.
-        if error.start >= len(data) - 3 and error.reason == "unexpected end of data" and error.start:
+        if (
+            error.start >= len(data) - 3
+            and error.reason == "unexpected end of data"
+            and error.start
+        ):
             head = data[: error.start]
             if not head.isascii():
                 return head.decode("utf-8").removeprefix("\ufeff"), True

@@ -52,7 +52,9 @@ def _read(text: str) -> tuple[datetime | None, bool]:
     usual = _USUAL.match(text)
     if usual is not None and usual[2].lower() in _MONTHS:
         day, month, year, hour, minute, second, sign, hours, minutes, _ = usual.groups()
-        return _instant((year, _MONTHS[month.lower()], day, hour, minute, second), sign, hours, minutes)
+        return _instant(
+            (year, _MONTHS[month.lower()], day, hour, minute, second), sign, hours, minutes
+        )
     iso = _ISO.match(text)
     if iso is not None:
         return _instant(iso.groups()[:6], *iso.groups()[6:])

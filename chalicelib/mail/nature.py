@@ -13,7 +13,8 @@ _SUBJECT = re.compile(
     r"^(?:re\s*:\s*)?(?:r[ée]ponse automatique|absence du bureau|absen(?:t|te|ce)\b|message d'absence"
     r"|automatic reply|auto(?:matic)?[- ]?(?:reply|response)|autoreply|out of (?:the )?office"
     r"|en cong[ée]s?\b|je suis (?:absente?|en cong[ée])|accus[ée] de (?:r[ée]ception|lecture)"
-    r"|abwesenheit)", re.IGNORECASE,
+    r"|abwesenheit)",
+    re.IGNORECASE,
 )
 _ANSWERS_BY_ITSELF = (b"x-autoreply", b"x-autorespond", b"x-autoresponder", b"x-mail-autoreply",
                       b"x-autoreply-from")  # fmt: skip

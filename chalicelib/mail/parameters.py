@@ -12,9 +12,7 @@ Parameters = dict[str, str]
 
 # More than these are nobody's; a name in a hundred sections is no name.
 MAX_PARAMETERS = 100
-_PARAMETER = re.compile(
-    r';\s*([^\s=;"]{1,80})\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^;]*))', re.DOTALL
-)
+_PARAMETER = re.compile(r';\s*([^\s=;"]{1,80})\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^;]*))', re.DOTALL)
 _WORD_IN_QUOTES = re.compile(r"\\([\"\\])")
 _KIND = re.compile(r"[a-z0-9!#$&^_.+-]{1,80}(?:/[a-z0-9!#$&^_.+-]{1,80})?")
 _SECTION = re.compile(r"(.+?)(?:\*(\d{1,3}))?(\*)?", re.DOTALL)

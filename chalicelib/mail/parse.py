@@ -56,7 +56,7 @@ def parse(raw: bytes, *, received: datetime | None, limits: Limits = DEFAULT) ->
     subject = _subject(fields, faults)
     people = parties(fields, limits.parties, faults)
     message_id = identity.message_id_of(fields)
-    date = (fields.get(b"date") or [None])[0]
+    date = fields[b"date"][0] if b"date" in fields else None
     written, wrong_date = sent_at(date, received)
     if wrong_date:
         faults.add("date")
@@ -87,7 +87,7 @@ def _contents(
     taken: set[str] = set()
     for part in found:
         in_alternative = part.parent is not None and part.parent.type == "multipart/alternative"
-        if in_alternative and part.type in REPEATED or part.type in _REPORTS:
+        if (in_alternative and part.type in REPEATED) or part.type in _REPORTS:
             continue
         placed, said = disposition(part)
         named = bool(said.get("filename") or (part.parameters.get("name") and not in_alternative))

@@ -100,7 +100,10 @@ def sniffed(content: bytes, declared: str) -> str:
             return "application/xml"
     if _EMAIL.match(start):
         return "message/rfc822"
-    if len(head.translate(None, _BINARY)) < len(head) and head[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+    if len(head.translate(None, _BINARY)) < len(head) and head[:2] not in (
+        b"\xff\xfe",
+        b"\xfe\xff",
+    ):
         return OCTETS
     plain = declared.startswith("text/") or declared in ("application/json", "application/csv")
     acts = declared in ("text/html", "text/calendar", "text/javascript", "text/x-script")
