@@ -73,7 +73,8 @@ class TokenIssuer:
 
     def __init__(self, url: str, *, connect_timeout: float = 5, call_timeout: float = 15) -> None:
         """`google://client_id:secret@` or `microsoft://client_id:secret@tenant`, percent-encoded;
-        `?base_url=` is for tests and the sandbox, on this machine only. Times in seconds. Raises `SettingsError`."""
+        `?base_url=` is for tests and the sandbox, on this machine only. Times in seconds. Raises
+        `SettingsError`."""
         self.issuer, self._client_id, self._secret, self._tenant, self._base = _parsed(url)
         self._connect_timeout = connect_timeout
         self._call_timeout = call_timeout
@@ -118,7 +119,9 @@ class TokenIssuer:
             access, refresh = content.get("access_token"), content.get("refresh_token")
             if _is_token(access):
                 return Renewed(access, refresh if _is_token(refresh) else None, _life(content))
-        error = content.get("error") if content is not None and 400 <= answer.status < 500 else None
+        error = content.get("error") if content is not None and 400 <= answer.status < 500 else ""
+        if not isinstance(error, str):
+            error = ""
         if error in _REAUTHORISE:
             raise ImapError(
                 "reauthorise",
