@@ -1,7 +1,7 @@
 """Raw e-mails and attachments in the store, each under the hash of its content.
 
 What is written twice is the same, so that a process that dies leaves at most a file that nobody
-refers to. Keys begin with the business and the mailbox: whoever erases one of them erases these.
+refers to.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import quote
+from typing import Self
 
 from chalicelib.providers.storage.port import Storage
 
@@ -48,18 +47,3 @@ class Copies:
     def read(self, key: str, *, max_bytes: int) -> bytes:
         """See `Storage.read`."""
         return self._storage.read(key, max_bytes=max_bytes)
-
-
-def raw_key(row: Mapping[str, Any], sha256: str) -> str:
-    """Where the raw bytes of an e-mail of this mailbox are; `row`: of `mailboxes`."""
-    return f"{_root(row)}/raw/{sha256[:2]}/{sha256}.eml"
-
-
-def part_key(row: Mapping[str, Any], sha256: str) -> str:
-    """Where an attachment's content is: without its name, which is in `email_attachments`."""
-    return f"{_root(row)}/parts/{sha256[:2]}/{sha256}"
-
-
-def _root(row: Mapping[str, Any]) -> str:
-    business = quote(row["business_id"], safe="").replace(".", "%2E") or "%"
-    return f"inbox/{business}/{row['id']}"

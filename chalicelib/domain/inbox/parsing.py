@@ -18,10 +18,11 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from chalicelib import logs
-from chalicelib.domain.inbox.copies import Copies, part_key
+from chalicelib.domain.inbox.copies import Copies
 from chalicelib.domain.inbox.lease import Desk, Held
 from chalicelib.errors import AttachmentUnavailable
 from chalicelib.mail.parsed import ParsedMail
+from chalicelib.providers.storage.keys import mail_part_key
 
 TRIES = 3
 # What a dead process left is parsed so many at a time; what has failed before, alone.
@@ -215,9 +216,9 @@ def _parts(
 ) -> list[dict[str, Any]]:
     rows = []
     for position, part in enumerate(mail.parts, start=1):
-        digest = part.sha256.hex()
-        key = part_key(held.row, digest) if part.content is not None else None
-        if key is not None and part.content is not None:
+        key = None
+        if part.content is not None:
+            key = mail_part_key(held.business_id, part.sha256)
             contents[key] = part.content
         rows.append(
             {
@@ -229,7 +230,7 @@ def _parts(
                 "size": part.size,
                 "inline": part.inline,
                 "content_id": part.content_id,
-                "sha256": digest,
+                "sha256": part.sha256.hex(),
                 "stored_key": key,
             }
         )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from chalicelib import logs
 from chalicelib.domain.inbox import places
-from chalicelib.domain.inbox.copies import Copies, raw_key
+from chalicelib.domain.inbox.copies import Copies
 from chalicelib.domain.inbox.folders import KnownFolder
 from chalicelib.domain.inbox.lease import Desk, Held
 from chalicelib.domain.inbox.memory import Memory
@@ -25,6 +25,7 @@ from chalicelib.domain.inbox.places import Alike, Row
 from chalicelib.mail.identity import Identity, artificial_id, head, identify
 from chalicelib.mail.structure import header_end
 from chalicelib.providers.imap.port import Fetched, ImapError, Listed, MailSession
+from chalicelib.providers.storage.keys import mail_key
 
 # Headers are asked for so many at a time, and messages listed.
 HEADERS = 500
@@ -229,12 +230,12 @@ def _receive(turn: Turn, one: Listed, message: Fetched, batch: _Batch) -> None:
     if message.raw is not None:
         content, size = message.raw, len(message.raw)
         who = identify(content)
-        key = raw_key(turn.held.row, who.sha256.hex())
+        key = mail_key(turn.held.business_id, who.sha256)
         batch.contents[key] = content
     else:
         assert message.file is not None
         size = message.size
-        key = raw_key(turn.held.row, message.sha256.hex())
+        key = mail_key(turn.held.business_id, message.sha256)
         try:
             with message.file.open("rb") as file:
                 start = file.read(LONGEST_HEADER)

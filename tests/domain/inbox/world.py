@@ -6,7 +6,6 @@ import imaplib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -142,7 +141,7 @@ def there(
     `flags`, what `World.flags` gives."""
     found: dict[str, Counter[str]] = {}
     flagged: dict[tuple[str, str], list[str]] = {}
-    with closing(imaplib.IMAP4("127.0.0.1", port)) as client:
+    with imaplib.IMAP4("127.0.0.1", port) as client:
         client.authenticate("PLAIN", lambda _: f"\0{user}\0{PASSWORD}".encode())
         for line in client.list()[1]:
             assert isinstance(line, bytes)
@@ -150,7 +149,8 @@ def there(
             path = decode(name)
             if path in but:
                 continue
-            client.select(b'"%s"' % name, readonly=True)
+            if client.select(b'"%s"' % name, readonly=True)[1] == [b"0"]:
+                continue
             for answer in client.fetch("1:*", "(FLAGS BODY.PEEK[])")[1]:
                 if isinstance(answer, tuple):
                     digest = sha256(answer[1]).hexdigest()
@@ -158,5 +158,4 @@ def there(
                     told = imaplib.ParseFlags(answer[0])
                     kept = sorted({flag.decode() for flag in told} - {"\\Recent"})
                     flagged[path, digest] = kept
-        client.logout()
     return flagged if flags else found
