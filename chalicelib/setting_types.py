@@ -62,13 +62,15 @@ def secret(text: str) -> str:
 
 
 def secret_parts(text: str) -> list[str]:
-    """What must not be shown of a secret setting: all of it, and an address's password alone."""
+    """What must not be shown of a secret setting: all of it, each key of several, and an address's
+    password alone."""
     try:
         password = urlsplit(text).password or ""
     except ValueError:
         password = ""
     plain = unquote(password)
-    return [text, password, plain, quote(plain), quote(plain, safe="")]
+    several = re.split(r"[\s,]+", text)
+    return [text, *several, password, plain, quote(plain), quote(plain, safe="")]
 
 
 def switch(text: str) -> bool:

@@ -18,6 +18,7 @@ from chalicelib.errors import SettingsError
 from chalicelib.redaction import conceal
 from chalicelib.setting import REQUIRED, Setting
 from chalicelib.setting_types import AllowList, ServiceUrl
+from chalicelib.settings_inbox import InboxSettings
 from chalicelib.settings_sending import SendingSettings
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ ZONE: Setting[str | None] = Setting(
 # fmt: on
 
 
-class Settings(SendingSettings):
+class Settings(SendingSettings, InboxSettings):
     """Every attribute raises `SettingsError`, in French and naming the setting, when its value is
     missing, unusable or cannot be fetched."""
 
@@ -202,7 +203,7 @@ def rows() -> tuple[Setting[Any], ...]:
     """The whole table, in its order."""
     declared = (
         value
-        for part in (Settings, SendingSettings)
+        for part in (Settings, SendingSettings, InboxSettings)
         for value in vars(part).values()
         if isinstance(value, Setting)
     )

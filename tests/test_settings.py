@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +15,13 @@ from sqlalchemy.engine import make_url
 
 from chalicelib import database_url
 from chalicelib.errors import SettingsError
+from chalicelib.redaction import MASK, scrub
 from chalicelib.setting_types import UnusableError
 from chalicelib.settings import Settings, rows, settings
 from chalicelib.settings_check import problems
 
 SECRET = "n3verShownAnywhere-n3verShownAnywhere"
+KEY = "A2eU6yJ4r0N8tqk3vP5xw7Zs9bD1fH-cLmQgR_iTjo0"
 DOCUMENT = Path(__file__).parent.parent / "docs" / "settings.md"
 
 
@@ -55,7 +58,7 @@ def test_the_documentation_agrees_with_the_table(row):
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
 def test_every_example_is_accepted_except_that_no_example_can_be_used_as_a_secret(row):
-    if row.name.startswith(("CRON_SECRET", "UNSUBSCRIBE_SECRET")):
+    if row.name.startswith(("CRON_SECRET", "UNSUBSCRIBE_SECRET", "MAILBOX_KEYS")):
         with pytest.raises(UnusableError):
             row.parse(row.example)
     else:
@@ -175,6 +178,15 @@ def test_white_space_around_a_value_is_not_part_of_it():
         ("ALLOW_LIST", "a*@example.fr"),
         ("STORAGE_URL", "file://dossier/factures"),
         ("STORAGE_URL", "s3:///factures"),
+        ("MAILBOX_KEYS", KEY[:-1]),
+        ("MAILBOX_KEYS", f"{KEY} {KEY}A"),
+        ("MAILBOX_KEYS", KEY[:-1] + "B"),
+        ("GOOGLE_OAUTH_URL", "google://client@"),
+        ("GOOGLE_OAUTH_URL", "https://client:secret@oauth2.googleapis.com"),
+        ("MICROSOFT_OAUTH_URL", "microsoft://client:secret@"),
+        ("MICROSOFT_OAUTH_URL", "microsoft://client:secret@common/../v1"),
+        ("INBOX_PRIVATE_HOSTS", "10.0.0.0/64"),
+        ("INBOX_PRIVATE_HOSTS", "imap.example.fr; autre.example.fr"),
         ("DATABASE_CA", "absent.pem"),
         ("DATABASE_CA", "rds\0"),
     ],
@@ -234,6 +246,31 @@ def test_an_allow_list_allows_its_addresses_and_its_domains_and_nobody_else():
     assert not allowed.allows("qui@sous.example.com")
     assert not allowed.allows("qui@notexample.com")
     assert not local().allow_list.allows("essai@example.fr")
+
+
+def test_keys_are_as_fernet_takes_them_and_each_is_masked_in_logs():
+    other = secrets.token_urlsafe(32)
+    assert local(MAILBOX_KEYS=f"{KEY}=,\n {other}").mailbox_keys == (f"{KEY}=", f"{other}=")
+    assert local().mailbox_keys is None
+    assert scrub(f"de {other} à") == f"de {MASK} à"
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "address", "allowed"),
+    [
+        ("", "imap.interne.example", "10.1.2.3", False),
+        ("off", "imap.interne.example", "10.1.2.3", False),
+        ("on", "imap.interne.example", "10.1.2.3", True),
+        ("Imap.Interne.example.", "imap.interne.EXAMPLE.", "10.1.2.3", True),
+        ("imap.interne.example", "autre.interne.example", "10.1.2.3", False),
+        ("autre.example, 10.1.0.0/16", "imap.interne.example", "10.1.2.3", True),
+        ("10.1.2.3", "imap.interne.example", "10.1.2.4", False),
+        ("10.1.0.0/16 ::1", "localhost", "::1", True),
+        ("10.1.0.0/16", "localhost", "::1", False),
+    ],
+)
+def test_a_private_server_is_allowed_by_name_address_or_network(text, host, address, allowed):
+    assert local(INBOX_PRIVATE_HOSTS=text).inbox_private_hosts.allows(host, address) is allowed
 
 
 def test_no_repr_shows_a_password_or_an_address():

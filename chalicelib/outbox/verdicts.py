@@ -27,6 +27,8 @@ CODES: Mapping[str, str] = {
     "deleted": "le document n'existe plus",
     "reopened": "le document a été rouvert ou refait depuis",
     "customer_changed": "le document a changé de client depuis",
+    "mailbox_recovered": "la boîte aux lettres remarche",
+    "mailbox_removed": "la boîte aux lettres n'existe plus",
     "answer_lost": "la réponse du fournisseur s'est perdue",
 }
 PROVIDERS: Mapping[str, str] = {

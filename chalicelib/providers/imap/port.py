@@ -33,14 +33,6 @@ class ImapError(ProviderError):
 
 
 @dataclass(frozen=True)
-class Folder:
-    """`path` is decoded from modified UTF-7."""
-
-    path: str
-    special: Special | None = None
-
-
-@dataclass(frozen=True)
 class Opened:
     """A folder that is being read. `uidvalidity` is None when the server gives none, or 0.
     `uidnext` is None when it gives none. `highestmodseq` is None without CONDSTORE (or NOMODSEQ).
@@ -54,13 +46,26 @@ class Opened:
 
 
 @dataclass(frozen=True)
+class Folder:
+    """`path` is decoded from modified UTF-7. `status`: what `open` would tell, from a server that
+    tells it with the list (LIST-STATUS); else None. A folder in which nothing of it has changed
+    need not be opened."""
+
+    path: str
+    special: Special | None = None
+    status: Opened | None = None
+
+
+@dataclass(frozen=True)
 class Listed:
-    """One message of a folder, without its content."""
+    """One message of a folder, without its content. `gmail_id`: Gmail's X-GM-MSGID, the same in all
+    its folders."""
 
     uid: int
     size: int | None
     flags: tuple[str, ...] | None
     internal_date: datetime | None  # aware
+    gmail_id: int | None = None
 
 
 @dataclass(frozen=True)
