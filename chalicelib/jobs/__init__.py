@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 NAMES = (
     "followups",  # relances of unpaid invoices and unanswered quotes
+    "inbox_sync",  # mail that the businesses receive
     "deliver_messages",  # the outbox
 )
 # Lambdas that are no jobs: called by hand, without schedule.

@@ -35,6 +35,13 @@ GET_OR_POST = ("GET", "POST")
 
 TABLE = (
     Compat(
+        "/inbox/integrations/sync-all",
+        GET_OR_POST,
+        "inbox_sync",
+        "forbidden",
+        "🔄 Déclenchement de la synchronisation inbox via API...",
+    ),
+    Compat(
         "/followups/process-automatic",
         GET_OR_POST,
         "followups",

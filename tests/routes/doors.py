@@ -19,6 +19,7 @@ from tests.harness import Deployment
 
 SECRET = "the-cron-secret-of-these-tests-0123456789"  # long enough
 CANARY = "canary-secret-nobody-may-ever-read-98765"
+INBOX = "/inbox/integrations/sync-all"
 FOLLOWUPS = "/followups/process-automatic"
 
 

@@ -14,7 +14,7 @@ from chalicelib.routes.call import Call
 from chalicelib.routes.compat import TABLE, route
 from chalicelib.routes.door import respond
 from chalicelib.settings import settings
-from tests.routes.doors import FOLLOWUPS, SECRET, Door, bearer
+from tests.routes.doors import FOLLOWUPS, INBOX, SECRET, Door, bearer
 
 DONE = "Traitement des relances automatiques terminé avec succès"
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -40,6 +40,17 @@ def test_a_cron_service_with_its_secret_runs_the_relances(
     assert body["results"] == [{"id": "B1", "status": "succeeded", "count": 1}]
     assert body["runId"] == str(door.deployment.last_run()["id"])
     assert len(door.deployment.smtp.accepted()) == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_cron_service_with_its_secret_reads_the_mailboxes(
+    door: Door, capfd: pytest.CaptureFixture[str], method: str
+) -> None:
+    reply = door.outside(method, f"{INBOX}?secret={SECRET}")
+    assert (reply.status, reply.json()["success"]) == (200, True)
+    assert reply.json()["message"] == "Synchronisation inbox terminée avec succès"
+    assert "🔄 Déclenchement de la synchronisation inbox via API..." in capfd.readouterr().err
+    assert door.outside(method, INBOX).status == 403
 
 
 def test_an_execute_api_address_has_the_stage_before_the_path(door: Door) -> None:
