@@ -18,6 +18,7 @@ MOST_LITERAL = 100_000
 MOST_LITERALS = 100
 # What one command may leave us with, besides what FETCH answers.
 MOST_KEPT = 20_000
+MOST_KEPT_TEXT = 16_000_000
 
 _LITERAL = re.compile(rb"~?\{(\d{1,12})\+?\}$")
 _TEXTS = frozenset({b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH"})
@@ -42,6 +43,13 @@ class Response(NamedTuple):
             return values(self.parts)
         except Unreadable as error:
             raise fault("connection") from error
+
+    @property
+    def size(self) -> int:
+        """Bytes of it that are in memory."""
+        return sum(
+            len(part) if isinstance(part, bytes) else len(part.data or b"") for part in self.parts
+        )
 
     @property
     def line(self) -> bytes:
@@ -115,12 +123,14 @@ class Conversation:
     ) -> tuple[list[Response], bytes]:
         """The rest of what the first command under way answers."""
         kept: list[Response] = []
+        size = 0
         while not isinstance(said := self.next(), Done):
             if isinstance(said, Asked):
                 raise self.nonsense()
             if said.name in keep:
                 kept.append(said)
-                if len(kept) > MOST_KEPT:
+                size += said.size
+                if len(kept) > MOST_KEPT or size > MOST_KEPT_TEXT:
                     raise self.nonsense()
         self.require_ok(said, stage)
         return kept, said.text
