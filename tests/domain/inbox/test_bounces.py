@@ -89,9 +89,7 @@ def test_a_delay_changes_nothing_and_giving_up_fails_the_message_for_now(room: M
 
 
 def test_a_message_whose_answer_was_lost_has_left_when_it_comes_back(room: Mailroom) -> None:
-    number, message_id = relance(
-        room.database, state="uncertain", provider=None, provider_id=None
-    )
+    number, message_id = relance(room.database, state="uncertain", provider=None, provider_id=None)
     room.get(report(message_id))
     assert message(room, number)["state"] == "failed"
 
@@ -180,7 +178,12 @@ def test_a_report_that_quotes_nothing_proves_nothing_else(
 
 
 def test_reading_a_stored_report_never_fails() -> None:
-    for bounce in (None, {}, {"recipients": {}, "message_ids": "x"}, {"recipients": [{"email": 3}]}):
+    for bounce in (
+        None,
+        {},
+        {"recipients": {}, "message_ids": "x"},
+        {"recipients": [{"email": 3}]},
+    ):
         assert all(failure.status == "" for failure in read(bounce).failures)  # type: ignore[arg-type]
     assert read({"message_ids": ["<a@b>", None, 3, "c@d"]}).message_ids == ["a@b", "c@d"]
 

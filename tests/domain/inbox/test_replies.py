@@ -87,7 +87,9 @@ def test_a_domain_in_letters_or_in_ascii_is_the_same(room: Mailroom, stored: str
             text("UPDATE ponctuel.customers SET emails = :emails WHERE id = 'C1'"),
             {"emails": stored},
         )
-    room.get(mail(from_email="compta@xn--cole-9oa.example"), mail(from_email="compta@école.example"))
+    room.get(
+        mail(from_email="compta@xn--cole-9oa.example"), mail(from_email="compta@école.example")
+    )
     assert [email["customer_id"] for email in room.emails()] == ["C1", "C1"]
 
 
@@ -236,9 +238,7 @@ def test_what_is_older_than_the_mailbox_is_history(deployment: Deployment) -> No
         {"sent": True},
     ],
 )
-def test_what_no_person_wrote_to_us_pauses_nothing(
-    room: Mailroom, changes: dict[str, Any]
-) -> None:
+def test_what_no_person_wrote_to_us_pauses_nothing(room: Mailroom, changes: dict[str, Any]) -> None:
     with room.database.begin() as connection:
         connection.execute(
             text("UPDATE ponctuel.customers SET emails = emails || :more WHERE id = 'C1'"),

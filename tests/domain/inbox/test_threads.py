@@ -93,9 +93,7 @@ class Partitions:
                 self.room.store(connection, mails[start : start + limit])
                 settle(connection, self.room.id, limit)
             found: dict[int, set[str]] = {}
-            for row in connection.execute(
-                text("SELECT thread_id, snippet FROM ponctuel.emails")
-            ):
+            for row in connection.execute(text("SELECT thread_id, snippet FROM ponctuel.emails")):
                 found.setdefault(row.thread_id, set()).add(row.snippet)
         return {frozenset(thread) for thread in found.values()}
 
