@@ -63,8 +63,8 @@ INSERT INTO ponctuel.messages (business_id, kind, subject, cycle, step, channel,
        contact, content, state, planned_at, not_before, expires_at, submitting_at, counted_at,
        provider, provider_id, message_id)
 VALUES (:business_id, :kind, :subject, '0', '1', 'email', :person, :recipient, :contact,
-        CAST(:content AS jsonb), :state, :at, :at, CAST(:at AS timestamptz) + interval '7 days', :at, :at, :provider,
-        :provider_id, :message_id)
+        CAST(:content AS jsonb), :state, :at, :at, CAST(:at AS timestamptz) + interval '7 days',
+        :at, :at, :provider, :provider_id, :message_id)
 RETURNING id
 """)
 

@@ -1,4 +1,4 @@
-"""Conversations do not depend on the order in which e-mails are read, nor on what strangers cite."""
+"""Conversations depend neither on the order of reading nor on what strangers cite."""
 
 from __future__ import annotations
 
