@@ -37,18 +37,24 @@ SELECT m.id, m.business_id, m.address, m.owner_email, m.pause_replies, m.created
   FROM ponctuel.mailboxes m LEFT JOIN ponctuel.businesses b ON b.id = m.business_id
  WHERE m.id = :mailbox_id FOR NO KEY UPDATE OF m
 """)
+# Folders are looked up place by place: without statistics PostgreSQL would read all places.
 _BATCH = text(f"""
-SELECT e.id, e.message_id, e.has_message_id,
-       e.refs[greatest(1, cardinality(e.refs) - {MOST_REFERENCES - 1}):] AS refs, e.in_reply_to,
-       e.from_email, e.from_name, e.recipients, e.subject, left(e.snippet, {SNIPPET}) AS snippet,
-       e.nature, e.bounce, e.internal_date, e.sent_at, e.created_at, e.inbound_id,
-       EXISTS (SELECT 1 FROM ponctuel.email_places p
-                 JOIN ponctuel.mailbox_folders f ON f.id = p.folder_id
-                WHERE p.email_id = e.id AND f.special IN ('sent','drafts')) AS filed_as_sent
-  FROM ponctuel.emails e
- WHERE e.mailbox_id = :mailbox_id AND e.settled_at IS NULL
-   AND e.state IN ('parsed','partial','stub')
- ORDER BY e.id LIMIT :limit
+SELECT e.*, f.sent IS TRUE AS filed_as_sent
+  FROM (SELECT id, message_id, has_message_id,
+               to_jsonb(refs[greatest(1, cardinality(refs) - {MOST_REFERENCES - 1}):]) AS refs,
+               in_reply_to,
+               from_email, recipients, subject, left(snippet, {SNIPPET}) AS snippet, nature, bounce,
+               internal_date, sent_at, created_at
+          FROM ponctuel.emails
+         WHERE mailbox_id = :mailbox_id AND settled_at IS NULL
+           AND state IN ('parsed','partial','stub')
+         ORDER BY id LIMIT :limit) e
+  LEFT JOIN LATERAL (
+    SELECT true AS sent FROM ponctuel.email_places p
+     WHERE p.email_id = e.id AND (SELECT f.special FROM ponctuel.mailbox_folders f
+                                   WHERE f.id = p.folder_id) IN ('sent','drafts')
+     LIMIT 1) f ON true
+ ORDER BY e.id
 """)
 
 

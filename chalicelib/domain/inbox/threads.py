@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -32,12 +33,30 @@ SELECT c.value AS message_id, e.id, e.thread_id
       AND h.settled_at IS NOT NULL
     LIMIT {MOST_COPIES + 1}) e
 """)
-_CITING = text(f"""
-SELECT e.id, e.message_id, e.thread_id, e.in_reply_to,
-       e.refs[greatest(1, cardinality(e.refs) - {MOST_REFERENCES - 1}):] AS refs
-  FROM ponctuel.emails e
+_CITED = f"""e.id, e.message_id, e.thread_id, e.in_reply_to,
+       to_jsonb(e.refs[greatest(1, cardinality(e.refs) - {MOST_REFERENCES - 1}):]) AS refs"""
+# What is awaited comes once.
+_AWAITING = text(f"""
+WITH came AS (
+  DELETE FROM ponctuel.email_awaits WHERE mailbox_id = :mailbox_id AND message_id IN ({_IDS})
+  RETURNING email_id
+)
+SELECT {_CITED} FROM ponctuel.emails e
+ WHERE e.id IN (SELECT email_id FROM came) AND e.settled_at IS NOT NULL
+""")
+_ANSWERING = text(f"""
+SELECT {_CITED} FROM ponctuel.emails e
  WHERE e.mailbox_id = :mailbox_id AND e.settled_at IS NOT NULL
-   AND (e.refs && ARRAY({_IDS}) OR e.in_reply_to = ANY (ARRAY({_IDS})))
+   AND e.thread_id = ANY (ARRAY(
+         SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:threads AS jsonb))))
+   AND e.parent_id IN (
+         SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:ids AS jsonb)))
+""")
+_AWAIT = text("""
+INSERT INTO ponctuel.email_awaits (mailbox_id, message_id, email_id)
+SELECT :mailbox_id, n.message_id, n.email_id
+  FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n(message_id text, email_id bigint)
+    ON CONFLICT DO NOTHING
 """)
 _MEMBERS = text("""
 SELECT e.id, e.parent_id, e.thread_id, CASE WHEN e.has_message_id THEN e.message_id END
@@ -85,16 +104,19 @@ def place(connection: Connection, box: Mailbox, batch: Sequence[Mail]) -> dict[i
     """The places of these e-mails. Moves those that were settled before, where these change their
     conversation."""
     own = sorted({mail.message_id for mail in batch if mail.has_message_id})
-    citing = _citing(connection, box, own)
-    ids = {*own, *(id for mail in batch for id in mail.cited)}
-    ids.update(id for row in citing for id in row["cited"])
-    known = _holders(connection, box, batch, ids)
+    known = _Known(defaultdict(list), {})
+    _look_up(connection, box, batch, own, known)
+    again = _again(connection, box, own, known)
+    cited = {id for one in (*(mail.cited for mail in batch), *again.values()) for id in one}
+    _look_up(connection, box, (), cited - set(own), known)
     parents = {mail.id: forest.parent(mail.cited, known.holders) for mail in batch}
+    children = {id: forest.parent(ids, known.holders) for id, ids in again.items()}
+    _await(connection, box, batch, parents, known)
     parents |= _hints(connection, box, batch, parents, known)
-    children = {row["id"]: forest.parent(row["cited"], known.holders) for row in citing}
-    met = [*parents.values(), *children.values(), *(id for one in own for id in known.holders[one])]
+    met = [*parents.values(), *children, *children.values()]
+    met += [id for one in own for id in known.holders[one]]
     touched = {known.threads[id] for id in met if id is not None and id in known.threads}
-    members = _members(connection, box, touched | {row["thread_id"] for row in citing})
+    members = _members(connection, box, touched)
     nodes = [
         *(
             Node(mail.id, mail.message_id if mail.has_message_id else None, parents[mail.id])
@@ -110,35 +132,66 @@ def place(connection: Connection, box: Mailbox, batch: Sequence[Mail]) -> dict[i
     return {mail.id: Place(found[mail.id], parents[mail.id]) for mail in batch}
 
 
-def _citing(connection: Connection, box: Mailbox, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Those settled before that refer to these ids, with all that they refer to."""
-    if not ids:
-        return []
-    rows = connection.execute(_CITING, {"mailbox_id": box.id, "message_ids": json.dumps(ids)})
-    return [
-        {
-            "id": row.id,
-            "thread_id": row.thread_id,
-            "cited": cited(row.refs or (), row.in_reply_to, row.message_id),
-        }
-        for row in rows
-    ]
-
-
-def _holders(
-    connection: Connection, box: Mailbox, batch: Sequence[Mail], ids: Iterable[str]
-) -> _Known:
-    known = _Known(defaultdict(list), {})
-    wanted = sorted(ids)
-    if wanted:
-        values = {"mailbox_id": box.id, "message_ids": json.dumps(wanted)}
+def _look_up(
+    connection: Connection,
+    box: Mailbox,
+    batch: Sequence[Mail],
+    ids: Collection[str],
+    known: _Known,
+) -> None:
+    """Adds who has these ids: settled e-mails, and those of the batch."""
+    if ids:
+        values = {"mailbox_id": box.id, "message_ids": json.dumps(sorted(ids))}
         for row in connection.execute(_HOLDERS, values):
             known.holders[row.message_id].append(row.id)
             known.threads[row.id] = row.thread_id
     for mail in batch:
         if mail.has_message_id:
             known.holders[mail.message_id].append(mail.id)
-    return known
+
+
+def _again(
+    connection: Connection, box: Mailbox, own: Sequence[str], known: _Known
+) -> dict[int, Sequence[str]]:
+    """Those settled before whose parent may be another now, with all that they refer to: they await
+    an id that has come, or answer one that has got too many copies."""
+    if not own:
+        return {}
+    values: dict[str, Any] = {"mailbox_id": box.id, "message_ids": json.dumps(own)}
+    rows = list(connection.execute(_AWAITING, values))
+    crowd = [
+        id
+        for one in own
+        if len(known.holders[one]) > MOST_COPIES
+        for id in known.holders[one]
+        if id in known.threads
+    ]
+    if crowd:
+        threads = sorted({known.threads[id] for id in crowd})
+        values = {"mailbox_id": box.id, "ids": json.dumps(crowd), "threads": json.dumps(threads)}
+        rows += connection.execute(_ANSWERING, values)
+    known.threads.update({row.id: row.thread_id for row in rows})
+    return {row.id: cited(row.refs or (), row.in_reply_to, row.message_id) for row in rows}
+
+
+def _await(
+    connection: Connection,
+    box: Mailbox,
+    batch: Sequence[Mail],
+    parents: Mapping[int, int | None],
+    known: _Known,
+) -> None:
+    """Notes what each of them would rather answer, should it come."""
+    rows = [
+        {"message_id": id, "email_id": mail.id}
+        for mail in batch
+        for id in takewhile(
+            lambda id, parent=parents[mail.id]: parent not in known.holders.get(id, ()),  # type: ignore[misc]
+            mail.cited,
+        )
+    ]
+    if rows:
+        connection.execute(_AWAIT, {"mailbox_id": box.id, "rows": json.dumps(rows)})
 
 
 def _hints(
@@ -203,11 +256,9 @@ def _copies(
     for node in nodes:
         if node.message_id is not None:
             alike[node.message_id].append(node.id)
-    found = {id: holders for id, holders in alike.items() if len(holders) > 1}
-    unknown = sorted(found.keys() - known.holders.keys())
-    if unknown:
-        found |= _holders(connection, box, (), unknown).holders
-    return {id: list(known.holders.get(id) or found[id]) for id in found}
+    shared = {id for id, holders in alike.items() if len(holders) > 1}
+    _look_up(connection, box, (), shared - known.holders.keys(), known)
+    return {id: known.holders[id] for id in shared}
 
 
 def _move(
