@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from contextlib import suppress
 
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
@@ -54,12 +55,15 @@ def _uuencoded(data: bytes) -> tuple[bytes, bool]:
         if line.strip() in (b"end", b"`", b""):
             break
         try:
-            out.append(binascii.a2b_uu(line))
+            out.append(_uu_line(line))
         except binascii.Error:
             wrong = True
             size = (((line[0] - 32) & 63) * 4 + 5) // 3  # as the standard library's codec: too long
-            try:
-                out.append(binascii.a2b_uu(line[:size]))
-            except binascii.Error:
-                continue
+            with suppress(binascii.Error):
+                out.append(_uu_line(line[:size]))
     return b"".join(out), wrong
+
+
+def _uu_line(line: bytes) -> bytes:
+    # a2b_uu puts zeros where a line is shorter than it says: two bytes would become 45.
+    return binascii.a2b_uu(line)[: (len(line) - 1) * 3 // 4]
