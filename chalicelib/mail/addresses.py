@@ -107,7 +107,9 @@ def _read(plain: str, bracketed: str | None, comment: str) -> list[tuple[str, st
 
 
 def _mailbox(name: str, email: str) -> tuple[str, str]:
-    email = one_line(email).replace(" ", "").strip("'").removeprefix("mailto:")
+    email = one_line(email).strip("'").removeprefix("mailto:")
+    if '"' not in email:
+        email = email.replace(" ", "")
     if ":" in email:  # a route (RFC 822): @a,@b:user@host
         email = email.rpartition(":")[2]
     email = email.rstrip(".").lower()

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_LONE_CR = re.compile(rb"\r(?!\n)")
 _MOST_PIECES = 1000
 _BLANKS = b" \t\r\n"
 _UU_BEGIN = re.compile(rb"^begin [0-7]{3,4} [^\r\n]*\r?\n", re.MULTILINE)
@@ -20,7 +21,9 @@ def decoded(raw: bytes, begin: int, end: int, encoding: str) -> tuple[bytes, boo
         return _base64(raw, begin, end)
     data = raw[begin:end]
     if encoding == "quoted-printable":
-        # A last line that ends in `=` is what a cut leaves; a2b_qp passes over it.
+        if data.count(b"\r") != data.count(b"\r\n"):
+            # Behind `=` and a lone CR, a2b_qp drops everything up to the next LF.
+            data = _LONE_CR.sub(b"\r\n", data)
         return binascii.a2b_qp(data), False
     if encoding in ("x-uuencode", "uuencode", "x-uue", "x-uu"):
         return _uuencoded(data)

@@ -8,6 +8,7 @@ import quopri
 import random
 from collections.abc import Callable, Sequence
 
+# ruff: noqa: E501 - rubbish reads no better when it is folded
 _CHARSETS = ["utf-8", "iso-8859-1", "us-ascii", "windows-1252", "utf-16", "utf-7", "koi8-r", "gb2312",
              "iso-2022-jp", "shift_jis", "x-unknown", "unknown-8bit", "utf8", "punycode", "idna", "rot13",
              "unicode_escape", "utf-8 (x)", '"utf-8', "", "big5", "iso-8859-15", "hz", "undefined"]  # fmt: skip
