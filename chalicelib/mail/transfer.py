@@ -36,7 +36,8 @@ def _base64(raw: bytes, begin: int, end: int) -> tuple[bytes, bool]:
     rubbish = bool(plain.translate(None, _BASE64))
     if rubbish:
         plain = _NOT_BASE64.sub(b"", plain)
-    if plain.find(b"=", 0, -2) < 0 and len(plain) % 4 == 0:
+    padded = len(plain) % 4 == 0 and (plain[-2:-1] != b"=" or plain[-1:] == b"=")
+    if padded and plain.find(b"=", 0, -2) < 0:
         return binascii.a2b_base64(plain), rubbish
     # Several pieces, each padded, behind each other: what a careless program joins. Or a cut one.
     bare = plain.rstrip(b"=")
