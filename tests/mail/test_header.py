@@ -163,10 +163,19 @@ def test_a_date_is_read_in_every_form_that_is_met(value: str, instant: str) -> N
 
 @pytest.mark.parametrize(
     "value",
-    ["Thu, 1 Jan 1970 00:00:00 +0000", "1 Jan 2099 00:00:00 +0000", "31 Feb 2026 10:00 +0000", "",
-     "hier", "Tue, 3 Mar 2026 09:31:00 +0000", "1 Jan 0001 00:00 +1400", "99999999999999999999",
-     "31 Dec 9999 23:59:59 -1400", "0 0 0 0:0:0"],
-)  # fmt: skip
+    [
+        "Thu, 1 Jan 1970 00:00:00 +0000",
+        "1 Jan 2099 00:00:00 +0000",
+        "31 Feb 2026 10:00 +0000",
+        "",
+        "hier",
+        "Tue, 3 Mar 2026 09:31:00 +0000",
+        "1 Jan 0001 00:00 +1400",
+        "99999999999999999999",
+        "31 Dec 9999 23:59:59 -1400",
+        "0 0 0 0:0:0",
+    ],
+)
 def test_a_date_that_cannot_be_true_is_none(value: str) -> None:
     assert sent_at(value.encode(), RECEIVED) == (None, True)
 

@@ -118,8 +118,18 @@ def test_an_endless_header_is_cut_and_the_body_is_found() -> None:
     ],
 )
 def test_a_value_that_repeats_itself_is_read_in_time_everywhere(value: bytes) -> None:
-    names = (b"From", b"To", b"Subject", b"Date", b"Message-ID", b"References", b"Content-Type",
-             b"Content-Disposition", b"Content-Transfer-Encoding", b"X-Failed-Recipients")  # fmt: skip
+    names = (
+        b"From",
+        b"To",
+        b"Subject",
+        b"Date",
+        b"Message-ID",
+        b"References",
+        b"Content-Type",
+        b"Content-Disposition",
+        b"Content-Transfer-Encoding",
+        b"X-Failed-Recipients",
+    )
     for name in names:
         checked(TOP + name + b": " + value + b"\r\n\r\nx")
     checked(TOP + b"Content-Type: text/plain; format=flowed\r\n\r\n" + value)
@@ -129,9 +139,26 @@ def test_a_value_that_repeats_itself_is_read_in_time_everywhere(value: bytes) ->
 
 @pytest.mark.parametrize(
     "html",
-    ["<div>", "<ul><li>", "<p><b>", "&amp;", "&#x41", "<", "<a b=", "<!--", "</p>", "<font>x",
-     "<table><td>", "<a><div></a>", "<b><p></b>", "&nbsp;", "<svg>", '<img src="data:', "<p>x"],
-)  # fmt: skip
+    [
+        "<div>",
+        "<ul><li>",
+        "<p><b>",
+        "&amp;",
+        "&#x41",
+        "<",
+        "<a b=",
+        "<!--",
+        "</p>",
+        "<font>x",
+        "<table><td>",
+        "<a><div></a>",
+        "<b><p></b>",
+        "&nbsp;",
+        "<svg>",
+        '<img src="data:',
+        "<p>x",
+    ],
+)
 def test_html_that_repeats_itself_is_read_in_time(html: str) -> None:
     body = html.encode() * (200_000 // len(html)) + b"<p>Bonjour"
     checked(TOP + b"Content-Type: text/html\r\n\r\n" + body)
@@ -175,8 +202,11 @@ def test_an_attachment_over_the_limit_is_known_and_not_kept() -> None:
     mail = parse(TOP + head + b"%PDF-" + b"x" * 2000, received=RECEIVED, limits=limits)
     [part] = mail.parts
     assert (part.content, part.size, part.type, mail.faults) == (
-        None, 2005, "application/pdf", ["size"],
-    )  # fmt: skip
+        None,
+        2005,
+        "application/pdf",
+        ["size"],
+    )
 
 
 def test_text_over_the_limit_is_cut() -> None:
