@@ -60,6 +60,7 @@ def hypothesis_trial(
     draw: random.Random,
     *,
     seconds: float = SECONDS,
+    examples: int = 300,
 ) -> Finding:
     """What Hypothesis comes up with, and shrinks when it finds something."""
     done, end = Counter[str](), time.monotonic() + seconds
@@ -78,7 +79,7 @@ def hypothesis_trial(
     )
 
     @settings(
-        max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
     @given(raws)
     def holds(raw: bytes) -> None:

@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.mail import structure
 from chalicelib.mail.addresses import address_list
 from chalicelib.mail.charsets import decode
 from chalicelib.mail.dates import sent_at
 from chalicelib.mail.encoded_words import header_text
 from chalicelib.mail.identity import artificial_id, head, identify
+from chalicelib.mail.limits import DEFAULT
 from chalicelib.mail.parse import parse
+from chalicelib.mail.structure import header_fields
 from tests.mail.checks import RECEIVED
 
 FRENCH = st.text(st.sampled_from("abc éèàçœ€’« »-_?=1"), min_size=1, max_size=60)
@@ -252,3 +255,25 @@ def test_references_keep_their_root_and_their_end_once_each() -> None:
     assert mail.references[0] == "0@x"
     assert mail.references[-1] == "299@x"
     assert mail.in_reply_to == "299@x"
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [b"Subject: s", b"To:", b" folded", b"\t x", b"X-Y: z", b"garbage", b"", b"From : a", b": x",
+         "é: x".encode(), b"a b: c", b" ", b"Subject:t\r", b">From x", b"Date: \0"]
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@given(LINES, st.sampled_from([b"\r\n", b"\n", b"\r"]))
+def test_the_short_way_through_a_header_finds_what_the_long_one_finds(
+    lines: list[bytes], eol: bytes
+) -> None:
+    block = eol.join(lines)
+    faults: set[str] = set()
+    found = header_fields(block, DEFAULT, faults)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structure, "_well_formed", lambda *_: None)
+        known: set[str] = set()
+        assert (found, faults) == (header_fields(block, DEFAULT, known), known)

