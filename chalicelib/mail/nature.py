@@ -10,8 +10,9 @@ from chalicelib.mail.structure import Fields
 
 # Only ever a hint: people write such subjects too.
 _SUBJECT = re.compile(
-    r"^(?:re\s*:\s*)?(?:r[ée]ponse automatique|absence du bureau|absen(?:t|te|ce)\b|message d'absence"
-    r"|automatic reply|auto(?:matic)?[- ]?(?:reply|response)|autoreply|out of (?:the )?office"
+    r"^(?:re\s*:\s*)?(?:r[ée]ponse automatique|absence du bureau|absen(?:t|te|ce)\b"
+    r"|message d'absence|automatic reply|auto(?:matic)?[- ]?(?:reply|response)"
+    r"|autoreply|out of (?:the )?office"
     r"|en cong[ée]s?\b|je suis (?:absente?|en cong[ée])|accus[ée] de (?:r[ée]ception|lecture)"
     r"|abwesenheit)",
     re.IGNORECASE,
@@ -45,7 +46,7 @@ def nature_of(fields: Fields, subject: str, *, calendar: bool, receipt: bool) ->
         precedence in ("bulk", "junk"),
         _value(fields, b"x-auto-response-suppress") not in ("", "none"),
         any(value in (b"<>", b"") for value in fields.get(b"return-path", ())),
-        bool(_SUBJECT.search(subject.replace("’", "'"))),
+        bool(_SUBJECT.match(subject.replace("’", "'"))),
         b"x-ms-exchange-generated-message-source" in fields,
     )
     return "auto_reply" if sum(hints) >= 2 else "mail"

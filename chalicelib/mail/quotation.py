@@ -16,8 +16,9 @@ _ENDS_ATTRIBUTION = re.compile(
     r"(?:écrit|ecrit|wrote|schrieb|escribió|scritto|escreveu|schreef)\s*:?\s*$", re.IGNORECASE
 )
 _SEPARATOR = re.compile(
-    r"(?:[-_*=]{2,}\s*(?:message d.origine|message transf[ée]r[ée]|original message|forwarded message"
-    r"|message transmis|reply message|urspr.ngliche nachricht|mensaje original)\s*[-_*=]*"
+    r"(?:[-_*=]{2,}\s*(?:message d.origine|message transf[ée]r[ée]|original message"
+    r"|forwarded message|message transmis|reply message"
+    r"|urspr.ngliche nachricht|mensaje original)\s*[-_*=]*"
     r"|d[ée]but du message (?:transf[ée]r[ée]|r[ée]exp[ée]di[ée])\s*:?|begin forwarded message\s*:"
     r"|_{20,}|-{5,}\s*\**\s*r[ée]pondre au-dessus.*|.{0,10}reply above this line.{0,10})",
     re.IGNORECASE,
@@ -30,8 +31,15 @@ _QUOTED_FIELD = re.compile(
 )
 _SIGNATURE = re.compile(r"--\s*|—\s*")
 _DEVICE = re.compile(
-    r"(?:envoy[ée]e? (?:de|depuis|à partir d[eu]|avec|par) |sent from (?:my |mail for|outlook|yahoo)"
+    r"(?:envoy[ée]e? (?:de|depuis|à partir d[eu]|avec|par) "
+    r"|sent from (?:my |mail for|outlook|yahoo)"
     r"|(?:t[ée]l[ée]charger|get) outlook (?:pour|for) |provenance\s*:\s*courrier).{0,80}",
+    re.IGNORECASE,
+)
+# How each of the above can begin: most lines do not, and are looked at once.
+_NOTABLE = re.compile(
+    r"[-_*=—>|]|(?:de|from|von|le|on|am|el|il|em|op|envoy|sent|t[ée]l|get|prov|d[ée]but|begin|r[ée]p)"
+    r"|.{0,300}[@>]|.{0,10}reply",
     re.IGNORECASE,
 )
 
@@ -49,6 +57,11 @@ def _newly_written(lines: list[str], enough: int) -> list[str]:
     number = size = 0
     while number < len(lines) and size <= enough:
         line = lines[number]
+        if not _NOTABLE.match(line):
+            found.append(line)
+            size += len(line)
+            number += 1
+            continue
         if line.startswith((">", "|>")):
             number += 1
             continue

@@ -72,17 +72,22 @@ def skip_mbox(raw: bytes) -> int:
     return found.end() if found else 0
 
 
-def header_fields(block: bytes, limits: Limits, faults: set[str]) -> tuple[Fields, int]:
-    """The fields of a header that are of use here, by name in lower case and unfolded, and how many
-    bytes of the block were header. A line that is no field is left out when fields follow it, and
-    begins the body when none does."""
+def header_fields(block: bytes, limits: Limits, faults: set[str]) -> tuple[Fields, int | None]:
+    """The fields of a header that are of use here, by name in lower case and unfolded, and where
+    the body begins when that is before the end of the block. A line that is no field is left out
+    when fields follow it, and begins the body when none does."""
     if len(block) > limits.header:
         faults.add("header")
         block = block[: limits.header]
+        block = block[: max(block.rfind(b"\n"), block.rfind(b"\r")) + 1] or block
+    well_formed = _well_formed(block, limits, faults)
+    if well_formed is not None:
+        return well_formed, None
     fields: Fields = {}
     pieces: list[bytes] | None = None  # of the field that is being read, when it is of use
     found: list[tuple[bytes, list[bytes]]] = []
     position, last_field, seen = 0, -1, False
+    body: int | None = None
     for line in block.splitlines(keepends=True):
         position += len(line)
         if line[:1] in _BLANKS:
@@ -102,17 +107,38 @@ def header_fields(block: bytes, limits: Limits, faults: set[str]) -> tuple[Field
             if last_field < 0:
                 last_field = max((m.start() for m in _SURELY_FIELD.finditer(block)), default=0)
             if not seen or last_field < position:
-                position -= len(line)
+                body = position - len(line)
                 break
             pieces = None
     for name, pieces in found:
-        values = fields.setdefault(name, [])
-        if len(values) < MAX_VALUES:
-            value = b"".join(pieces).translate(None, b"\r\n").strip()
-            if len(value) > limits.field:
-                faults.add("header")
-            values.append(value[: limits.field])
-    return fields, position
+        _add(fields, name, b"".join(pieces).translate(None, b"\r\n"), limits, faults)
+    return fields, body
+
+
+def _well_formed(block: bytes, limits: Limits, faults: set[str]) -> Fields | None:
+    """The same of a header that has nothing but fields and the usual line ends, as nearly all have,
+    in a third of the time; None of any other."""
+    block = block.replace(b"\r\n", b"\n")
+    if b"\r" in block or block[:1] in _BLANKS:
+        return None
+    fields: Fields = {}
+    for line in block.replace(b"\n ", b" ").replace(b"\n\t", b"\t").split(b"\n"):
+        name, colon, value = line.partition(b":")
+        name = name.lower()
+        if name in WANTED and colon:
+            _add(fields, name, value, limits, faults)
+        elif line and not (colon and _NAME.fullmatch(name)):
+            return None
+    return fields
+
+
+def _add(fields: Fields, name: bytes, value: bytes, limits: Limits, faults: set[str]) -> None:
+    values = fields.setdefault(name, [])
+    if len(values) < MAX_VALUES:
+        value = value.strip()
+        if len(value) > limits.field:
+            faults.add("header")
+        values.append(value[: limits.field])
 
 
 def entity(
@@ -120,10 +146,9 @@ def entity(
 ) -> Entity:
     """Header and body of what is there."""
     body = header_end(raw, begin, end)
-    fields, read = header_fields(raw[begin : min(body, begin + limits.header + 1)], limits, faults)
-    if read < min(body - begin, limits.header):
-        body = begin + read
-    found = Entity(fields, body, end, default)
+    block = raw[begin : min(body, begin + limits.header + 1)]
+    fields, early = header_fields(block, limits, faults)
+    found = Entity(fields, body if early is None else begin + early, end, default)
     _say_type(found, faults)
     return found
 
