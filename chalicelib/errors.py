@@ -123,3 +123,9 @@ class AttachmentUnavailable(PonctuelError):
     """The document to attach is missing or too large: the message is held, not sent without it."""
 
     code = "attachment"
+
+
+class Unreadable(PonctuelError):
+    """What came is no e-mail that anything can be made of: it has no content at all."""
+
+    code = "unreadable"

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from chalicelib.setting_types import ServiceUrl, UnusableError, split_url, switch
 
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
 HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?", re.IGNORECASE)
-IPV6 = re.compile(r"(?=[^:]*:[^:]*:)[0-9a-f:.]{2,45}")
 
 
 @dataclass(frozen=True)
 class PrivateHosts:
-    """Mail servers that may be reached at an address which is not public. `names`: as a mailbox
-    names them, addresses included, in lower case and without a final dot."""
+    """Mail servers that may be reached at an address which is not public. `names` are in lower
+    case, without a final dot."""
 
     everywhere: bool = False
     names: frozenset[str] = frozenset()
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
 
-    def allows(self, host: str) -> bool:
-        return self.everywhere or host.casefold().rstrip(".") in self.names
+    def allows(self, host: str, address: str) -> bool:
+        """Whether the server `host` may be reached at the IP address `address`, which it has."""
+        if self.everywhere or host.casefold().rstrip(".") in self.names:
+            return True
+        from ipaddress import ip_address
+
+        try:
+            found = ip_address(address)
+        except ValueError:
+            return False
+        return any(found in network for network in self.networks)
 
 
 def fernet_keys(text: str) -> tuple[str, ...]:
@@ -37,14 +50,23 @@ def fernet_keys(text: str) -> tuple[str, ...]:
 
 
 def private_hosts(text: str) -> PrivateHosts:
+    from ipaddress import ip_network
+
+    names, networks = set(), []
     try:
         return PrivateHosts(everywhere=switch(text))
     except UnusableError:
         pass
-    names = [name.rstrip(".") for name in re.split(r"[\s,]+", text.casefold()) if name]
-    if not all(HOST.fullmatch(name) or IPV6.fullmatch(name) for name in names):
-        raise UnusableError("attendu : on, off, ou des noms et adresses séparés par des virgules")
-    return PrivateHosts(names=frozenset(names))
+    for entry in filter(None, re.split(r"[\s,]+", text.casefold())):
+        try:
+            networks.append(ip_network(entry, strict=False))
+        except ValueError:
+            if not HOST.fullmatch(entry):
+                raise UnusableError(
+                    "attendu : on, off, ou des noms, adresses et réseaux séparés par des virgules"
+                ) from None
+            names.add(entry.rstrip("."))
+    return PrivateHosts(names=frozenset(names), networks=tuple(networks))
 
 
 def google_oauth_url(text: str) -> ServiceUrl:

@@ -27,6 +27,6 @@ class InboxSettings:
         example="microsoft://8f14e45f-ceea-467f-a8f2-5e4b0c9d1a23:x9~Q8@common")
     inbox_private_hosts: Setting[PrivateHosts] = Setting(
         "INBOX_PRIVATE_HOSTS", parse.private_hosts, PrivateHosts(),
-        meaning="serveurs de courrier sur un réseau privé : noms, adresses ; on : tous",
-        example="imap.interne.example, 192.168.10.5")
+        meaning="serveurs de courrier sur un réseau privé : noms, adresses, réseaux ; on : tous",
+        example="imap.interne.example, 192.168.10.0/24")
     # fmt: on

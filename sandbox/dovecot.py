@@ -94,7 +94,7 @@ class DovecotSandbox:
     def maildir(self, user: str, folder: str = "INBOX") -> Path:
         """Where the folder's messages are."""
         home = self._folder / "mail" / user
-        return home if folder == "INBOX" else home / f".{encode(folder).decode()}"
+        return home if folder == "INBOX" else home / f".{encode(folder).decode().replace('/', '.')}"
 
     @contextlib.contextmanager
     def client(self, user: str, folder: str | None = None) -> Iterator[IMAPClient]:
@@ -163,12 +163,13 @@ class DovecotSandbox:
     def start(self) -> None:
         """Also again, after `stop`: on the same ports, with the same mail."""
         assert _BINARY is not None
-        self._process = subprocess.Popen(
-            [_BINARY, "-F", "-c", str(self._folder / "dovecot.conf")],
-            stdout=subprocess.DEVNULL,
-            stderr=(self._folder / "stderr").open("ab"),
-            start_new_session=True,
-        )
+        with (self._folder / "stderr").open("ab") as stderr:
+            self._process = subprocess.Popen(
+                [_BINARY, "-F", "-c", str(self._folder / "dovecot.conf")],
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                start_new_session=True,
+            )
         end = time.monotonic() + STARTS_WITHIN_S
         while self._process.poll() is None and time.monotonic() < end:
             with contextlib.suppress(OSError, IMAPClientError), self.client(self.users[0]):

@@ -39,11 +39,13 @@ class Part:
 @dataclass(frozen=True)
 class Failed:
     """One recipient of a delivery status report (RFC 3464). `status` is as 5.1.1; `permanent`: it
-    failed for good (`Action: failed` and a status of class 5), not merely *delayed*."""
+    failed for good (`Action: failed` and a status of class 5), not merely *delayed*. `gave_up`: the
+    server tries no more (`Action: failed`), whatever the class."""
 
     email: str = field(repr=False)
     status: str
     permanent: bool
+    gave_up: bool = False
 
 
 @dataclass(frozen=True)

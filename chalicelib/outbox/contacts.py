@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from chalicelib.errors import BadRequest
-from chalicelib.providers.mail.addresses import canonical_address
+from chalicelib.providers.mail.addresses import canonical_address, parse_addresses
 
 Channel = Literal["email", "whatsapp"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
@@ -26,3 +26,9 @@ def normalised(channel: Channel, written: str) -> str:
     if address is None:
         raise BadRequest("Cette adresse e-mail n'est pas valable.", code="address")
     return address.lower()
+
+
+def addresses(written: str | None) -> list[str]:
+    """The e-mail addresses of a text such as `a@x.fr; Jean <b@y.fr>`, as `normalised` writes them;
+    five at most. Never raises."""
+    return [address.lower() for address in parse_addresses(written)]

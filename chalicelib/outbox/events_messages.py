@@ -26,7 +26,7 @@ from chalicelib.webhooks.standing import Known, Standing, settled
 
 MessageEvent = StatusEvent | BounceEvent | ComplaintEvent
 
-_MAIL = "ses"
+_MAIL = ("ses", "smtp")
 
 # In the order of their numbers, as everybody locks them who locks several.
 _LOCK = text("""
@@ -166,7 +166,7 @@ def _about(messages: _Messages, one: Received, deployment: UUID) -> _Message | N
     number = number_of(event.reference, deployment)
     message = messages.by_number.get(number) if number is not None else None
     if message is not None:
-        channel = "email" if event.provider == _MAIL else "whatsapp"
+        channel = "email" if event.provider in _MAIL else "whatsapp"
         if message.row["channel"] == channel and message.row["planned_at"] <= one.at:
             return message
     return messages.by_provider.get((event.provider, event.provider_id))

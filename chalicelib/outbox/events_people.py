@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from chalicelib.outbox import correspondents
 from chalicelib.outbox.events_outcome import Outcome
-from chalicelib.outbox.suppressions import EVERYBODY, Suppression, lift, suppress
+from chalicelib.outbox.suppressions import Suppression, lift, suppress
 from chalicelib.providers.whatsapp.codes import meaning
 from chalicelib.webhooks.events import (
     BounceEvent,
@@ -47,11 +47,15 @@ class Changes:
     _reached: dict[int, tuple[Mapping[str, Any], str]] = field(default_factory=dict)
 
     def bounced(self, event: BounceEvent) -> None:
-        """An address that takes no mail is on everybody's list."""
+        """An address that takes no mail is on everybody's list, or on that of whom it is told."""
         if event.dead_address:
             self.made += [
                 Suppression(
-                    EVERYBODY, "email", address.lower(), "hard_bounce", source=event.event_key
+                    event.business_id,
+                    "email",
+                    address.lower(),
+                    "hard_bounce",
+                    source=event.event_key,
                 )
                 for address in event.recipients
             ]

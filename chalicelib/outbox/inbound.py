@@ -7,7 +7,7 @@ listener that fails takes nothing else down: its offer is recorded as failed, an
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
@@ -22,12 +22,18 @@ from chalicelib.db.sqlstate import sqlstate
 
 # With waits of 1, 5, 25 and 125 minutes between them.
 ATTEMPTS = 5
+# In place of a kind: an address of the customer's file, and no message of ours, tells who it is.
+KNOWN_BY_ADDRESS = "customer_address"
 
 _READ = """
 SELECT i.id, i.business_id, i.channel, i.contact, i.user_id, i.person, i.known_by, i.kind, i.text,
-       i.media_count, i.in_reply_to, i.intent, i.at
+       i.media_count, i.in_reply_to, i.intent, i.at, i.pauses
 """
-_ONE = text(f"{_READ} FROM ponctuel.inbound_messages i WHERE i.id = :id")
+_THESE = text(f"""
+{_READ} FROM ponctuel.inbound_messages i
+ WHERE i.id IN (SELECT value::bigint FROM jsonb_array_elements_text(CAST(:ids AS jsonb)))
+ ORDER BY i.person, i.id
+""")
 _FAILED = text(f"""
 {_READ}, o.domain
   FROM ponctuel.inbound_offers o JOIN ponctuel.inbound_messages i ON i.id = o.inbound_id
@@ -49,9 +55,10 @@ VALUES (:inbound_id, :domain, :outcome, ponctuel.clock(), :error)
 @dataclass(frozen=True)
 class Inbound:
     """A message that somebody wrote. `business_id` and `person` are empty when they are not known;
-    `known_by` is the kind of the message of ours by which they are. `in_reply_to`: the message of
-    ours that was answered or reacted to. `kind` is the provider's (`text`, `button`, `image`,
-    `reaction`…); `intent` what was asked, and done already. `at` is aware."""
+    `known_by` is the kind of the message of ours by which they are, or `KNOWN_BY_ADDRESS`.
+    `in_reply_to`: the message of ours that was answered or reacted to. `kind` is the provider's
+    (`text`, `button`, `image`, `reaction`…); `intent` what was asked, and done already. `at` is
+    aware. `pauses`: whether who wrote is to be left in peace for a while."""
 
     id: int
     business_id: str
@@ -66,6 +73,7 @@ class Inbound:
     in_reply_to: int | None
     intent: Literal["opt_out", "opt_in"] | None
     at: datetime
+    pauses: bool = True
 
 
 # Whether the domain takes the message. Called in a transaction; what it raises is undone.
@@ -91,11 +99,17 @@ def listeners() -> Mapping[str, Listener]:
 
 def offer(connection: Connection, number: int) -> None:
     """Offers the message to every domain, and records what each made of it."""
+    offer_all(connection, [number])
+
+
+def offer_all(connection: Connection, numbers: Sequence[int]) -> None:
+    """Offers each of the messages. One statement for what they say, three for each offer."""
     known = listeners()
-    if known:
-        row = connection.execute(_ONE, {"id": number}).mappings().one()
-        for domain in sorted(known):
-            _offer(connection, known[domain], domain, Inbound(**row))
+    if known and numbers:
+        rows = connection.execute(_THESE, {"ids": json.dumps(list(numbers))}).mappings().all()
+        for row in rows:
+            for domain in sorted(known):
+                _offer(connection, known[domain], domain, Inbound(**row))
 
 
 def offer_again(connection: Connection, limit: int) -> int:

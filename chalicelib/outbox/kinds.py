@@ -90,7 +90,7 @@ class Kind:
     recipient may be written to, in the recipient's own zone; None: at any time. `capped`: waits
     when the person has had enough messages. `unsubscribable`: carries the one-click link.
     `whatsapp`: the folder of its texts below `templates/whatsapp`, None for a kind that is only an
-    e-mail.
+    e-mail. `headers`: that its e-mails carry besides the usual ones.
     `operational`: a message to the operator, exempt from review, surge and everything above."""
 
     name: str
@@ -107,6 +107,7 @@ class Kind:
     capped: bool = True
     unsubscribable: bool = False
     whatsapp: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 _KINDS: dict[str, Kind] = {}

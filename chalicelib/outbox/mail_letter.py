@@ -68,7 +68,7 @@ def compose(
         text=rendered.text,
         html=rendered.html,
         attachments=_attachments(send, storage),
-        headers=link.headers if link is not None else {},
+        headers={**kind.headers, **(link.headers if link is not None else {})},
     )
     return mail, rendered
 

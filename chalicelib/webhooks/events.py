@@ -78,7 +78,9 @@ _DEAD = frozenset({"General", "NoEmail", "Suppressed", "OnAccountSuppressionList
 
 @dataclass(frozen=True)
 class BounceEvent:
-    """A mail came back from these recipients. `reason` is the provider's subtype."""
+    """A mail came back from these recipients. `reason` is the provider's subtype. `business_id`:
+    whose list a dead address goes on; everybody's where a provider vouches for it, by its
+    signature."""
 
     provider: str
     provider_id: str
@@ -89,6 +91,7 @@ class BounceEvent:
     feedback_id: str
     at: datetime
     event_key: str
+    business_id: str = "*"
 
     @property
     def dead_address(self) -> bool:

@@ -28,9 +28,17 @@ WITHOUT_A_CALL = {
     "ses:SendRawEmail",  # what SES asks for when SendEmail has raw content
 }
 # IAM's name of an operation, where it is not `<service>:<Operation>`.
-RENAMED = {"sesv2:SendEmail": "ses:SendEmail", "lambda:Invoke": "lambda:InvokeFunction"}
-# A call that no function makes yet; the test below says when that is over.
-UNUSED = {"s3:PutObject": r"\bstorage\b[^\n]*\.write\("}
+RENAMED = {
+    "sesv2:SendEmail": "ses:SendEmail",
+    "lambda:Invoke": "lambda:InvokeFunction",
+    # S3 has no right of this name: HEAD asks for the one to read.
+    "s3:HeadObject": "s3:GetObject",
+}
+# Calls that no function makes yet; the test below says when that is over.
+UNUSED = {
+    "s3:PutObject": r"\bstorage\b[^\n]*\.write(?:_file)?\(",
+    "s3:DeleteObject": r"\bstorage\b[^\n]*\.delete\(",
+}
 CLIENT_MAKERS = {"client", "create_client", "resource"}
 
 Statement = dict[str, Any]

@@ -5,7 +5,8 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from chalicelib.errors import AttachmentUnavailable, ProviderError, SettingsError
 from chalicelib.providers.storage import open_storage
 from chalicelib.providers.storage.folder import FolderStorage
+from chalicelib.providers.storage.keys import business_folder, checked, mail_key, mail_part_key
 from chalicelib.providers.storage.port import Storage
 from chalicelib.providers.storage.s3 import S3Storage
 from tests.providers.conftest import Key
@@ -77,6 +79,83 @@ def test_a_document_that_is_too_large_is_refused(storage: Storage) -> None:
         storage.read(KEY, max_bytes=2000)
 
 
+def test_a_file_is_kept_as_it_is_and_what_is_kept_is_known(
+    storage: Storage, tmp_path: Path
+) -> None:
+    content = os.urandom(3_000_001)
+    source = tmp_path / "source.eml"
+    source.write_bytes(content)
+    assert not storage.exists("B1/mail/ab/x.eml")
+    storage.write_file("B1/mail/ab/x.eml", source)
+    assert storage.exists("B1/mail/ab/x.eml")
+    assert not storage.exists("B1/mail/ab")
+    assert storage.read("B1/mail/ab/x.eml", max_bytes=3_000_001) == content
+    with pytest.raises(FileNotFoundError):
+        storage.write_file("B1/mail/ab/y.eml", tmp_path / "not-there")
+    assert not storage.exists("B1/mail/ab/y.eml")
+
+
+def test_what_is_deleted_is_gone_and_may_be_deleted_again(storage: Storage) -> None:
+    storage.write(KEY, b"x")
+    storage.write(f"{KEY}.eml", b"y")
+    for _ in range(2):
+        storage.delete(KEY)
+        assert not storage.exists(KEY)
+    assert storage.read(f"{KEY}.eml", max_bytes=1) == b"y"
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_a_large_file_is_never_in_memory_as_a_whole(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, aws_credentials: None
+) -> None:
+    source = tmp_path / "source.eml"
+    with source.open("wb") as file:
+        file.truncate(60_000_000)
+
+    def receive(client: socket.socket) -> None:
+        """A server that takes one upload and keeps none of it: moto's would, in this process."""
+        head, buffer = b"", bytearray(65536)
+        while b"\r\n\r\n" not in head:
+            head += client.recv(65536)
+        if b"100-continue" in head.lower():
+            client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        left = 60_000_000 - len(head.partition(b"\r\n\r\n")[2])
+        while left > 0:
+            left -= client.recv_into(buffer)
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with contextlib.ExitStack() as stack:
+        if kind == "folder":
+            store: Storage = FolderStorage(tmp_path)
+        else:
+            port = stack.enter_context(serving(receive))
+            url = f"http://127.0.0.1:{port}"
+            store = S3Storage("documents", region="eu-west-3", endpoint_url=url)
+            stack.enter_context(contextlib.closing(store))
+            store._client  # noqa: B018 - its own memory is not what is measured
+        tracemalloc.start()
+        stack.callback(tracemalloc.stop)
+        store.write_file("B1/mail/large.eml", source)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+
+
+@given(st.text(max_size=150), st.text(max_size=150))
+def test_each_business_has_a_folder_of_its_own_whatever_its_id(one: str, other: str) -> None:
+    folder = business_folder(one)
+    assert re.fullmatch(r"[A-Za-z0-9_%-]{1,100}", folder)
+    assert (folder == business_folder(other)) == (one == other)
+    key = mail_part_key(one, b"\xab" * 32)
+    assert checked(key) == key
+
+
+def test_the_folder_of_a_plain_id_is_the_id_and_of_any_other_no_plain_id() -> None:
+    assert business_folder("acme-2_B") == "acme-2_B"
+    assert mail_key("B1", b"\x01" * 32) == f"B1/mail/01/{'01' * 32}.eml"
+    assert business_folder("../é/%") == "%2e%2e%2f%c3%a9%2f%25"
+    for strange in ("", "\ud800", "x" * 101, "a.b", "mail/parts"):
+        assert "%" in business_folder(strange)
+
+
 @pytest.mark.parametrize(
     "key",
     [
@@ -96,7 +175,14 @@ def test_a_document_that_is_too_large_is_refused(storage: Storage) -> None:
     ],
 )
 def test_a_key_that_leads_out_of_the_store_is_refused(storage: Storage, key: str) -> None:
-    for use in (lambda: storage.read(key, max_bytes=10), lambda: storage.write(key, b"x")):
+    uses: list[Callable[[], object]] = [
+        lambda: storage.read(key, max_bytes=10),
+        lambda: storage.write(key, b"x"),
+        lambda: storage.write_file(key, Path(__file__)),
+        lambda: storage.exists(key),
+        lambda: storage.delete(key),
+    ]
+    for use in uses:
         with pytest.raises(AttachmentUnavailable) as error:
             use()
         assert len(key) < 2 or key not in str(error.value)
@@ -112,6 +198,8 @@ def test_no_key_reads_a_file_outside_the_folder(tmp_path: Path, key: str) -> Non
     try:
         store.write(key, b"inside")
         assert store.read(key, max_bytes=10) == b"inside"
+        store.delete(key)
+        assert not store.exists(key)
     except (AttachmentUnavailable, ProviderError):
         pass
     assert (tmp_path / "a").read_bytes() == b"secret"
@@ -129,8 +217,10 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     for key in ("link.pdf", "out/secret.pdf", "loop.pdf"):
         with pytest.raises(AttachmentUnavailable):
             store.read(key, max_bytes=100)
-    with pytest.raises(AttachmentUnavailable):
-        store.write("out/new.pdf", b"x")
+    for use in (lambda: store.write("out/new.pdf", b"x"), lambda: store.delete("link.pdf")):
+        with pytest.raises(AttachmentUnavailable):
+            use()
+    assert (tmp_path / "secret.pdf").exists()
     assert not (tmp_path / "new.pdf").exists()
 
 
@@ -150,7 +240,12 @@ def test_what_is_not_a_plain_file_is_no_document(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_a_store_out_of_reach(tmp_path: Path) -> None:
     store = FolderStorage(tmp_path / "not-mounted")
-    for use in (lambda: store.read(KEY, max_bytes=10), lambda: store.write(KEY, b"x")):
+    for use in (
+        lambda: store.read(KEY, max_bytes=10),
+        lambda: store.write(KEY, b"x"),
+        lambda: store.exists(KEY),
+        lambda: store.delete(KEY),
+    ):
         with pytest.raises(ProviderError) as error:
             use()
         assert not error.value.permanent

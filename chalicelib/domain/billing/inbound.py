@@ -1,4 +1,4 @@
-"""A customer who answers on WhatsApp is left in peace: somebody has to read the answer first."""
+"""A customer who answers is left in peace: somebody has to read the answer first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, text
 
-from chalicelib.outbox.inbound import Inbound, register
+from chalicelib.outbox.inbound import KNOWN_BY_ADDRESS, Inbound, register
 from chalicelib.outbox.windows import zone
 from chalicelib.settings import settings
 
@@ -29,10 +29,13 @@ def pause(connection: Connection, message: Inbound) -> bool:
     """Pauses the relances of the customer who answered, REPLY_PAUSE_DAYS days from today in the
     business's zone; a longer pause stays. Not for a STOP or START, which ask for something else,
     nor for a reaction, which says nothing to read; nor when the person is not a customer of ours:
-    an id is only billing's when it comes from a message of billing's."""
+    an id is only billing's when it comes from a message of billing's, or from an address of the
+    customer's file; nor where the business does not want it (`pauses`)."""
     days = settings().reply_pause_days
-    is_customer = message.person != "" and message.known_by.startswith("billing.")
-    if not days or not is_customer or message.intent or message.kind == "reaction":
+    ours = message.known_by == KNOWN_BY_ADDRESS or message.known_by.startswith("billing.")
+    if not days or not ours or not message.person or not message.pauses:
+        return False
+    if message.intent or message.kind == "reaction":
         return False
     here = connection.execute(_HERE, {"business_id": message.business_id}).one()
     today = here.clock.astimezone(zone(here.zone or "") or _PARIS).date()

@@ -66,7 +66,7 @@ CUSTOMERS = Relation(
     "customers",
     key=("business_id", "id"),
     writes={"UPDATE": ("paused_until",)},
-    without="une réponse sur WhatsApp ne met pas les relances du client en pause",
+    without="une réponse ne met pas les relances du client en pause",
     columns=(
         Column("business_id"),
         Column("id"),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from chalicelib.errors import AttachmentUnavailable, ProviderError
 from chalicelib.providers.storage.keys import checked, missing, too_large
@@ -13,6 +16,7 @@ from chalicelib.providers.storage.keys import checked, missing, too_large
 _NO_SUCH_DOCUMENT = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}
 )
+_PIECE = 1_000_000  # bytes of a file that are in memory at a time
 
 
 class FolderStorage:
@@ -43,12 +47,40 @@ class FolderStorage:
 
     def write(self, key: str, content: bytes) -> None:
         """See `Storage.write`."""
+        self._keep(key, BytesIO(content))
+
+    def write_file(self, key: str, path: Path) -> None:
+        """See `Storage.write_file`."""
+        with path.open("rb") as file:
+            self._keep(key, file)
+
+    def exists(self, key: str) -> bool:
+        """See `Storage.exists`."""
+        try:
+            return stat.S_ISREG(self._path(key).stat().st_mode)
+        except OSError as error:
+            if error.errno in _NO_SUCH_DOCUMENT:
+                return False
+            raise _unreachable() from error
+
+    def delete(self, key: str) -> None:
+        """See `Storage.delete`. Of a link, what it leads to is deleted. Folders stay, empty or not:
+        another process may be about to write into them."""
+        if not self.exists(key):
+            return
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise _unreachable() from error
+
+    def _keep(self, key: str, content: BinaryIO) -> None:
         path = self._path(key)
         part = path.with_name(f".{os.getpid()}.{os.urandom(6).hex()}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                part.write_bytes(content)
+                with part.open("wb") as file:
+                    shutil.copyfileobj(content, file, _PIECE)
                 part.replace(path)
             finally:
                 part.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ Keys look like `B1/factures/F-1042.pdf`.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 
@@ -19,4 +20,18 @@ class Storage(Protocol):
         """Keeps the document under this key, whole or not at all; an earlier one is replaced.
         Raises `AttachmentUnavailable` when the key leaves the store, `ProviderError` (transient)
         when the store cannot be written to."""
+        ...
+
+    def write_file(self, key: str, path: Path) -> None:
+        """As `write`, from a file on this machine, whose bytes are never all in memory. It is at
+        most 5 GB (S3's limit for one request). Raises `OSError` when the file cannot be read."""
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Whether there is a document under this key. Raises as `write`."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """There is no document under this key any more, whether there was one or not. Raises as
+        `write`."""
         ...

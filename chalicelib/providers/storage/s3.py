@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.errors import AttachmentUnavailable, ProviderError
@@ -98,6 +99,35 @@ class S3Storage:
         with _told_in_french(key):
             self._client.put_object(Bucket=self._bucket, Key=place, Body=content)
 
+    def write_file(self, key: str, path: Path) -> None:
+        """See `Storage.write_file`. botocore reads the file piece by piece, twice without TLS: once
+        for its checksum."""
+        place = self._prefix + checked(key)
+        with path.open("rb") as file, _told_in_french(key):
+            self._client.put_object(Bucket=self._bucket, Key=place, Body=file)
+
+    def exists(self, key: str) -> bool:
+        """See `Storage.exists`."""
+        from botocore.exceptions import ClientError
+
+        place = self._prefix + checked(key)
+        with _told_in_french(key):
+            try:
+                self._client.head_object(Bucket=self._bucket, Key=place)
+            except ClientError as error:
+                # An answer to HEAD has no body, so no code other than its status; a bucket that
+                # does not exist is told apart when the document is written.
+                if error.response.get("Error", {}).get("Code") in ("404", "NoSuchKey"):
+                    return False
+                raise
+        return True
+
+    def delete(self, key: str) -> None:
+        """See `Storage.delete`. S3 answers 204 for a key that has no document, too."""
+        place = self._prefix + checked(key)
+        with _told_in_french(key):
+            self._client.delete_object(Bucket=self._bucket, Key=place)
+
     def close(self) -> None:
         """Ends the kept connections; a later call opens others."""
         if "_client" in self.__dict__:
@@ -156,7 +186,7 @@ def _refusal(key: str, error: ClientError) -> AttachmentUnavailable | ProviderEr
         # S3 also answers 403 for a missing key to those who may not list the bucket.
         message = (
             f"S3 refuse l’accès au document « {key} » : il n’existe pas, ou le rôle n’a pas "
-            "s3:GetObject, s3:PutObject et s3:ListBucket."
+            "s3:GetObject, s3:PutObject, s3:DeleteObject et s3:ListBucket."
         )
         return ProviderError("s3", message, permanent=False, code="credentials")
     if code in _THROTTLED or status == 429:

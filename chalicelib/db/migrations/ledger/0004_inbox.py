@@ -53,15 +53,21 @@ CREATE TABLE IF NOT EXISTS ponctuel.mailbox_folders (
   path           text NOT NULL,               -- decoded from modified UTF-7
   special        text,                        -- inbox, sent, drafts, junk, trash, archive, all
   state          text NOT NULL DEFAULT 'active' CHECK (state IN ('active','gone','parked')),
-  uidvalidity    bigint,                      -- null: never read
+  -- Null: never read. Negative: the server gives none, and this is how often its UIDs have changed.
+  uidvalidity    bigint,
   last_uid       bigint NOT NULL DEFAULT 0,   -- everything up to here is in email_places
+  -- What the server said when all that it had was known here; null: not all of it is. While it
+  -- says the same there is nothing to do.
+  seen_exists    bigint,
+  seen_uidnext   bigint,
   highestmodseq  numeric(20),                 -- changes up to here are known
   checked_at     timestamptz,                 -- all places were compared with the server's
   resets         integer NOT NULL DEFAULT 0,  -- changes of UIDVALIDITY in a row
   reset_at       timestamptz,
+  failures       integer NOT NULL DEFAULT 0,  -- times in a row that it could not be opened
   parked_until   timestamptz,
   error_code     text,
-  error          text,
+  error          text,                        -- French
   UNIQUE (mailbox_id, path)
 );
 """
@@ -74,9 +80,10 @@ CREATE TABLE IF NOT EXISTS ponctuel.emails (
   mailbox_id     bigint NOT NULL REFERENCES ponctuel.mailboxes ON DELETE CASCADE,
   message_id     text NOT NULL,               -- without brackets; made from the content if none
   has_message_id boolean NOT NULL,
-  sha256         bytea NOT NULL,              -- of the raw bytes; of a stub: of its header
-  header_sha256  bytea NOT NULL,              -- of the header as the server gives it
+  sha256         bytea NOT NULL,              -- of the raw bytes
+  header_sha256  bytea NOT NULL,              -- of the header, without the empty line
   size           bigint NOT NULL,             -- bytes, of the whole message
+  listed_size    bigint,                      -- what the server says it is: not always the same
   raw_key        text,                        -- in the store; null: the store had no place yet
   -- pending: to be parsed. parsed; partial: with faults. unreadable: tried three times, raw kept.
   -- stub: over the limit, header only, raw in the store.
@@ -95,22 +102,35 @@ CREATE TABLE IF NOT EXISTS ponctuel.emails (
   recipients     jsonb NOT NULL DEFAULT '[]', -- [{"role": "to", "email": …, "name": …}]
   in_reply_to    text,
   refs           text[] NOT NULL DEFAULT '{}',  -- of References, the root first, without brackets
+  bounce         jsonb,                       -- of a delivery report: {"recipients": [{"email",
+                                              -- "status", "permanent", "gave_up"}], "message_ids"}
+  correspondent  text NOT NULL DEFAULT '',    -- who is at the other end: the sender or addressee
+  subject_key    text NOT NULL DEFAULT '',    -- the subject without Re: and the like, lower case
+  parent_id      bigint,                      -- the e-mail of this mailbox that it answers
   thread_id      bigint,                      -- the id of the first e-mail of its thread
   text           text NOT NULL DEFAULT '',    -- NUL-free
   html           text NOT NULL DEFAULT '',    -- sanitised
   snippet        text NOT NULL DEFAULT '',    -- what was newly written, without quotations
   customer_id    text,
+  candidates     text[] NOT NULL DEFAULT '{}',  -- the customers who share the address, if several
   lead_id        text,
   answers        bigint,                      -- the message of ours that it answers or bounces
+  inbound_id     bigint,                      -- as what it was offered to the domains
   settled_at     timestamptz,                 -- threaded, matched, told; null: to be done
   created_at     timestamptz NOT NULL,
   UNIQUE (mailbox_id, message_id, sha256)
 );
 CREATE INDEX IF NOT EXISTS emails_unfinished ON ponctuel.emails (mailbox_id, id)
   WHERE state = 'pending' OR settled_at IS NULL;
-CREATE INDEX IF NOT EXISTS emails_by_header ON ponctuel.emails (mailbox_id, header_sha256);
+CREATE INDEX IF NOT EXISTS emails_by_size ON ponctuel.emails (mailbox_id, listed_size);
 CREATE INDEX IF NOT EXISTS emails_by_thread ON ponctuel.emails (thread_id);
 CREATE INDEX IF NOT EXISTS emails_by_refs ON ponctuel.emails USING gin (refs);
+CREATE INDEX IF NOT EXISTS emails_by_in_reply_to ON ponctuel.emails (mailbox_id, in_reply_to)
+  WHERE in_reply_to IS NOT NULL;
+CREATE INDEX IF NOT EXISTS emails_by_subject
+  ON ponctuel.emails (mailbox_id, correspondent, subject_key) WHERE subject_key <> '';
+CREATE INDEX IF NOT EXISTS emails_by_inbound ON ponctuel.emails (inbound_id)
+  WHERE inbound_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS emails_by_sender ON ponctuel.emails (business_id, from_email, id);
 
 -- Where a mailbox shows an e-mail. One UID of a folder is one message for ever (RFC 9051, 2.3.1.1).
@@ -152,9 +172,15 @@ CREATE TABLE IF NOT EXISTS ponctuel.email_attachments (
 );
 """
 
+INBOUND = """
+-- Whether who wrote is to be left in peace for a while: the mailbox's pause_replies.
+ALTER TABLE ponctuel.inbound_messages
+  ADD COLUMN IF NOT EXISTS pauses boolean NOT NULL DEFAULT true;
+"""
+
 
 def upgrade() -> None:
-    for block in (MAILBOXES, EMAILS):
+    for block in (MAILBOXES, EMAILS, INBOUND):
         op.execute(block)
 
 
