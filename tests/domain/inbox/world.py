@@ -103,7 +103,9 @@ class World:
             security="none",
             private_allowed=True,
         )
-        return open_session(account, seconds=seconds, connect_timeout=2, read_timeout=self.read_timeout)
+        return open_session(
+            account, seconds=seconds, connect_timeout=2, read_timeout=self.read_timeout
+        )
 
     def stored(self, mailbox_id: int) -> dict[str, Counter[str]]:
         """By folder, the hashes of the messages that it shows, as often as it shows them."""
