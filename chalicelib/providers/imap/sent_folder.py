@@ -7,18 +7,15 @@ Message-ID is ours alone, so that finding it there is proof; not finding it prov
 from __future__ import annotations
 
 import re
-import ssl
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Collection
+from contextlib import closing
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from imapclient import IMAPClient
-from imapclient.exceptions import LoginError
-from imapclient.imapclient import SENT
-
 from chalicelib.errors import ProviderError, SettingsError
-from chalicelib.providers.imap.connection import ImapAccount, logged_in
+from chalicelib.providers.imap.account import ImapAccount
+from chalicelib.providers.imap.port import ImapError
+from chalicelib.providers.imap.refusals import fault
+from chalicelib.providers.imap.session import Session, open_session
 
 # A command line of 8,192 octets is what servers have to take (RFC 7162, 4); an id of ours has
 # about 80, and some servers dislike deeply nested ORs.
@@ -26,7 +23,6 @@ AT_ONCE = 20
 # A search is for parts of a header: what it finds is compared. No search of ours finds that many.
 MOST_FOUND = 200
 
-_HEADER = "BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)]"
 # Printable ASCII in angle brackets, without what a quoted string would have to escape.
 _MESSAGE_ID = re.compile(r"<[!#-;=?-\[\]-~]{3,250}>")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -40,6 +36,8 @@ _ADVICE = {
     "folder": "Le dossier Envoyés de SENT_FOLDER_URL n’existe pas ou ne peut pas être lu : "
     "vérifiez son nom, en UTF-8 et avec %XX pour ce qui n’est pas ASCII.",
 }
+# What is told of the errors of a session.
+_CODES = {"certificate": "configuration", "credentials": "credentials", "folder": "folder"}
 
 
 class SentFolder:
@@ -59,59 +57,41 @@ class SentFolder:
         asked = sorted(i for i in set(message_ids) if _MESSAGE_ID.fullmatch(i))
         if not asked:
             return set()
-        with (
-            _told_in_french(),
-            logged_in(
-                self._account, connect_timeout=self._connect_timeout, seconds=self.call_timeout
-            ) as client,
-        ):
-            _examine(client, self._folder)
-            found: set[str] = set()
-            for start in range(0, len(asked), AT_ONCE):
-                found |= _search(client, asked[start : start + AT_ONCE])
+        try:
+            session = open_session(
+                self._account,
+                seconds=self._connect_timeout + self.call_timeout,
+                connect_timeout=self._connect_timeout,
+                read_timeout=self.call_timeout,
+            )
+            with closing(session):
+                session.open(self._folder or _usual(session))
+                found: set[str] = set()
+                for start in range(0, len(asked), AT_ONCE):
+                    found |= _search(session, asked[start : start + AT_ONCE])
+        except ImapError as error:
+            raise _error(_CODES.get(error.code, "connection")) from error
         return found & set(asked)
 
 
-def _examine(client: Any, folder: str) -> None:
-    chosen = folder or client.find_special_folder(SENT)
-    if not chosen:
-        raise _error("folder")
-    try:
-        client.select_folder(chosen, readonly=True)
-    except IMAPClient.AbortError:
-        raise
-    except IMAPClient.Error as error:
-        raise _error("folder") from error
+def _usual(session: Session) -> str:
+    for folder in session.folders():
+        if folder.special == "sent":
+            return folder.path
+    raise fault("folder")
 
 
-def _search(client: Any, message_ids: list[str]) -> set[str]:
-    criteria = ["OR"] * (len(message_ids) - 1)
-    for message_id in message_ids:
-        criteria += ["HEADER", "Message-ID", message_id]
-    numbers = client.search(criteria)[-MOST_FOUND:]
-    parts = client.fetch(numbers, [_HEADER]).values() if numbers else ()
-    texts = [value for part in parts for value in part.values() if isinstance(value, bytes)]
+def _search(session: Session, message_ids: list[str]) -> set[str]:
+    criteria = "OR " * (len(message_ids) - 1)
+    criteria += " ".join(f'HEADER Message-ID "{message_id}"' for message_id in message_ids)
+    uids = session.search(criteria.encode())[-MOST_FOUND:]
+    texts = [one.header for one in session.headers(uids, only="MESSAGE-ID") if one.header]
     return {found for text in texts for found in _ids(text.decode("ascii", "replace"))}
 
 
 def _ids(header: str) -> list[str]:
     """What stands in angle brackets; a server may have folded the line."""
     return _MESSAGE_ID.findall("".join(header.split()))
-
-
-@contextmanager
-def _told_in_french() -> Iterator[None]:
-    try:
-        yield
-    except ProviderError:
-        raise
-    except LoginError as error:
-        raise _error("credentials") from error
-    except ssl.SSLCertVerificationError as error:
-        raise _error("configuration") from error
-    except Exception as error:
-        # Whatever a server says, imaplib and IMAPClient may raise anything over it.
-        raise _error("connection") from error
 
 
 def _error(code: str) -> ProviderError:
@@ -133,9 +113,10 @@ def _parsed(url: str) -> tuple[ImapAccount, str]:
         host=parts.hostname or "",
         port=port or (993 if tls else 143),
         username=unquote(parts.username or ""),
-        password=unquote(parts.password or ""),
-        tls=tls,
+        secret=unquote(parts.password or ""),
+        security="tls" if tls else "none",
         ca_file=options.get("ca_file"),
+        private_allowed=True,  # whoever wrote it runs this deployment
     )
     return account, folder
 

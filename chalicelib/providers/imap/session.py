@@ -186,32 +186,41 @@ class Session:
         for uid_set, _ in uid_sets(there, most=LINES_AT_ONCE):
             yield uid_set
 
-    def headers(self, uids: Sequence[int]) -> Iterator[Headed]:
+    def headers(self, uids: Sequence[int], *, only: str | None = None) -> Iterator[Headed]:
+        """`only`: the name of the one field that is wanted."""
+        part = b"HEADER" if only is None else b"HEADER.FIELDS (%s)" % only.encode()
         take = taking_headers(self._conversation)
-        for uid, value in self._bodies(uids, b"BODY.PEEK[HEADER]", b"BODY[HEADER]", take):
-            yield Headed(uid, value.data)
+        for uid, header, _ in self._bodies(uids, b"(UID BODY.PEEK[%s])" % part, take):
+            yield Headed(uid, header.data)
 
     def messages(self, uids: Sequence[int], *, in_memory: int, folder: Path) -> Iterator[Fetched]:
-        take = taking_messages(self._conversation, in_memory, folder)
-        for uid, value in self._bodies(uids, b"BODY.PEEK[]", b"BODY[]", take):
-            yield Fetched(uid, value.data, value.file, value.size, value.sha256)
+        files: set[Path] = set()
+        take = taking_messages(self._conversation, in_memory, folder, files)
+        items = b"(UID FLAGS INTERNALDATE BODY.PEEK[])"
+        try:
+            for uid, whole, told in self._bodies(uids, items, take):
+                if whole.file is not None:
+                    files.discard(whole.file)
+                date = moment(told.get(b"INTERNALDATE"))
+                yield Fetched(
+                    uid, whole.data, whole.file, whole.size, whole.sha256, flags_of(told), date
+                )
+        finally:
+            for file in files:  # of what was cut, or not asked for
+                file.unlink(missing_ok=True)
 
     def _bodies(
-        self, uids: Sequence[int], item: bytes, name: bytes, take: Take
-    ) -> Iterator[tuple[int, Literal]]:
+        self, uids: Sequence[int], items: bytes, take: Take
+    ) -> Iterator[tuple[int, Literal, Told]]:
         wanted = set(uids)
         sets = (one for one, _ in uid_sets(uids, most=MESSAGES_AT_ONCE))
-        for _, told in fetched(self._conversation, sets, b"(UID %s)" % item, take=take):
+        for _, told in fetched(self._conversation, sets, items, take=take):
             uid = uid_of(told)
-            if name not in told:
-                continue
-            value = told[name]
-            literal = value if isinstance(value, Literal) else _short(text(value))
-            if uid in wanted:
+            bodies = [value for name, value in told.items() if name.startswith(b"BODY[")]
+            if uid in wanted and bodies:
                 wanted.discard(uid)
-                yield uid, literal
-            elif literal.file is not None:
-                literal.file.unlink(missing_ok=True)
+                body = bodies[0]
+                yield uid, body if isinstance(body, Literal) else _short(text(body)), told
 
     def changes(self, modseq: int) -> Changes:
         if not self._condstore:

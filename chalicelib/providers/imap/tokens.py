@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -27,12 +27,11 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
-_DATE = re.compile(
-    rb" ?(\d{1,2})-(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)-(\d{4}) "
-    rb"(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)",
-    re.IGNORECASE,
-)
-_MONTHS = b"jan feb mar apr may jun jul aug sep oct nov dec".split()
+_DATE = re.compile(rb"([ \d]\d)-([A-Za-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
+_MONTHS = {
+    name: month
+    for month, name in enumerate(b"JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(), 1)
+}
 
 
 class Unreadable(ValueError):
@@ -104,18 +103,18 @@ def moment(value: Value) -> datetime | None:
     found = _DATE.fullmatch(raw) if raw is not None else None
     if not found:
         return None
-    day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = found.groups()
-    offset = timedelta(hours=int(zone_hours), minutes=int(zone_minutes))
+    ahead = timedelta(hours=int(found[8]), minutes=int(found[9]))
     try:
-        return datetime(
-            int(year),
-            _MONTHS.index(month.lower()) + 1,
-            int(day),
-            int(hour),
-            int(minute),
-            int(second),
-            tzinfo=timezone(offset if sign == b"+" else -offset),
-        ).astimezone(UTC)
+        there = datetime(
+            int(found[3]),
+            _MONTHS.get(found[2].upper(), 0),
+            int(found[1]),
+            int(found[4]),
+            int(found[5]),
+            int(found[6]),
+            tzinfo=UTC,
+        )
+        return there - ahead if found[7] == b"+" else there + ahead
     except (ValueError, OverflowError):
         return None
 
