@@ -18,9 +18,8 @@ _USUAL = re.compile(
 )
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"?|<([^<>]*)>?|([(),;:])|([^"<(),;:]+|.)', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_EMAIL = re.compile(
-    r'(?:"[^"\x00-\x1f]{1,64}"|[^\s@<>"(),;:\\\x00-\x1f]+)@[^\s@<>"(),;:\\\x00-\x1f]+'
-)
+_ATOM = r'[^\s@<>"(),;:\\\x00-\x1f]+'
+_EMAIL = re.compile(rf'(?:"[^"\x00-\x1f]{{1,64}}"|{_ATOM})@{_ATOM}')
 _IN_TEXT = re.compile(r'[^\s@<>"(),;:\\\[\]]{1,64}@[^\s@<>"(),;:\\\[\]]{1,253}')
 
 
@@ -100,7 +99,7 @@ def _read(plain: str, bracketed: str | None, comment: str) -> list[tuple[str, st
     if _EMAIL.fullmatch(bare):
         return [_mailbox(comment, bare)]
     # Brackets forgotten: `Jean Petit jean@x.fr`, or several addresses with blanks between them.
-    emails = [m for m in _IN_TEXT.finditer(bare)]
+    emails = list(_IN_TEXT.finditer(bare))
     if not emails:
         return [_mailbox(plain or comment, "")]
     before = bare[: emails[0].start()]
@@ -108,7 +107,9 @@ def _read(plain: str, bracketed: str | None, comment: str) -> list[tuple[str, st
 
 
 def _mailbox(name: str, email: str) -> tuple[str, str]:
-    email = one_line(email).replace(" ", "").strip("'").removeprefix("mailto:")
+    email = one_line(email).strip("'").removeprefix("mailto:")
+    if '"' not in email:
+        email = email.replace(" ", "")
     if ":" in email:  # a route (RFC 822): @a,@b:user@host
         email = email.rpartition(":")[2]
     email = email.rstrip(".").lower()

@@ -29,10 +29,11 @@ _DAEMON_NAME = re.compile(
 )
 _SUBJECT = re.compile(
     r"undeliver(?:able|ed)|failure notice|delivery (?:status notification|failure|has failed)"
-    r"|mail delivery (?:failed|failure|system)|returned mail|delivery notification|message non remis"
-    r"|non[- ]?(?:remis|distribu[ée]|d[ée]livr)|[ée]chec (?:de |d')?(?:la )?(?:remise|distribution"
+    r"|mail delivery (?:failed|failure|system)|returned mail|delivery notification"
+    r"|message non remis|non[- ]?(?:remis|distribu[ée]|d[ée]livr)"
+    r"|[ée]chec (?:de |d')?(?:la )?(?:remise|distribution"
     r"|livraison|envoi)|notification d'[ée]tat (?:de remise)?|delayed mail|warning: message"
-    r"|message (?:retard[ée]|diff[ée]r[ée])|undelivered|retour de courrier|non r[ée]mis",
+    r"|message (?:retard[ée]|diff[ée]r[ée])|retour de courrier",
     re.IGNORECASE,
 )
 # qmail; Exim; Postfix (Orange, Free, OVH); Exchange; Gmail; Courier; Notes.
@@ -41,9 +42,11 @@ _TEXT = re.compile(
     r"|this is the mail system at host|i'm sorry to have to inform you|address not found"
     r"|adresse introuvable|adresse non trouvée|delivery has failed to these recipients"
     r"|diagnostic information for administrators|informations de diagnostic pour les admin"
-    r"|échec de la remise (?:à|pour|de)|your message (?:did not reach|could not be delivered|wasn't deliver)"
-    r"|votre message n'a pas (?:pu être|été) (?:remis|distribué|délivré)|could not be delivered to"
-    r"|the following (?:address(?:es)?|recipients?) (?:had|failed)|message n'a pas été (?:remis|distribué)"
+    r"|échec de la remise (?:à|pour|de)"
+    r"|your message (?:did not reach|could not be delivered|wasn't delivered)"
+    r"|votre message n'a pas (?:pu être|été) (?:remis|distribué|délivré)"
+    r"|the following (?:address(?:es)?|recipients?) (?:had|failed)"
+    r"|message n'a pas été (?:remis|distribué)|could not be delivered to"
     r"|delivery to the following recipients? failed|permanent fatal errors|n'a pas encore été remis"
     r"|has not yet been delivered|cette adresse n'existe pas|n'a pu être délivré",
     re.IGNORECASE,
@@ -56,8 +59,8 @@ _LATER = re.compile(
 _COPY = re.compile(
     r"^-{2,}.{0,20}(?:below this line is a copy|this is a copy of|copy of (?:the|your) message"
     r"|included is a copy|message d.origine|original message|en-têtes (?:du message )?d.origine"
-    r"|original message headers).*$|^(?:original message headers|en-têtes (?:du message )?d.origine)"
-    r".*$",
+    r"|original message headers).*$"
+    r"|^(?:original message headers|en-têtes (?:du message )?d.origine).*$",
     re.IGNORECASE | re.MULTILINE,
 )
 _EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")

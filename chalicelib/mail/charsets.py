@@ -10,16 +10,17 @@ from functools import lru_cache
 # Latin-1 and ASCII are read as windows-1252, as browsers do (WHATWG Encoding, 4.2): whoever labels
 # so and has bytes from 0x80 to 0x9F means its quotation marks and its €.
 _CODECS = {
-    "utf8": "utf-8", "utf8mb4": "utf-8", "utf8n": "utf-8", "unicode11utf8": "utf-8", "cp65001": "utf-8",
-    "unicode20utf8": "utf-8", "utf8sig": "utf-8",
+    "utf8": "utf-8", "utf8mb4": "utf-8", "utf8n": "utf-8", "unicode11utf8": "utf-8",
+    "cp65001": "utf-8", "unicode20utf8": "utf-8", "utf8sig": "utf-8",
     "usascii": "cp1252", "ascii": "cp1252", "ansix341968": "cp1252", "iso646us": "cp1252",
     "iso88591": "cp1252", "latin1": "cp1252", "l1": "cp1252", "iso885911": "cp1252",
     "cp819": "cp1252", "windows1252": "cp1252", "cp1252": "cp1252", "xcp1252": "cp1252",
     "win1252": "cp1252", "ansi": "cp1252", "xansi": "cp1252",
     "iso885915": "iso8859-15", "latin9": "iso8859-15", "latin0": "iso8859-15",
     "iso88592": "iso8859-2", "latin2": "iso8859-2", "iso88593": "iso8859-3", "latin3": "iso8859-3",
-    "iso88594": "iso8859-4", "latin4": "iso8859-4", "iso88595": "iso8859-5", "cyrillic": "iso8859-5",
-    "iso88596": "iso8859-6", "arabic": "iso8859-6", "iso88597": "iso8859-7", "greek": "iso8859-7",
+    "iso88594": "iso8859-4", "latin4": "iso8859-4", "iso88595": "iso8859-5",
+    "cyrillic": "iso8859-5", "iso88596": "iso8859-6", "arabic": "iso8859-6",
+    "iso88597": "iso8859-7", "greek": "iso8859-7",
     "iso88598": "iso8859-8", "iso88598i": "iso8859-8", "hebrew": "iso8859-8", "iso88599": "cp1254",
     "latin5": "cp1254", "iso885910": "iso8859-10", "iso885913": "iso8859-13",
     "iso885914": "iso8859-14", "iso885916": "iso8859-16", "latin10": "iso8859-16",
@@ -90,14 +91,9 @@ def _latin(data: bytes, codec: str | None, labelled: bool) -> tuple[str, bool]:
         return data.decode("utf-8").removeprefix("\ufeff"), False
     except UnicodeDecodeError as error:
         # Cut in the middle of its last character, as by a limit.
-        if (
-            error.start >= len(data) - 3
-            and error.reason == "unexpected end of data"
-            and error.start
-        ):
-            head = data[: error.start]
-            if not head.isascii():
-                return head.decode("utf-8").removeprefix("\ufeff"), True
+        head = data[: error.start]
+        if error.reason == "unexpected end of data" and not head.isascii():
+            return head.decode("utf-8").removeprefix("\ufeff"), True
     if codec == "utf-8" and labelled and _mostly_utf8(data):
         return data.decode("utf-8", "replace").removeprefix("\ufeff"), True
     single = "cp1252" if codec in (None, "utf-8") else codec

@@ -53,8 +53,8 @@ _NOT_NESTED = frozenset(
 )
 _WRITTEN = re.compile(r'<(/?)([a-z][a-z0-9]*)((?: [a-z]+="[^"]*")*)>')
 _BLOCKS = frozenset(
-    "address blockquote br caption center dd div dl dt h1 h2 h3 h4 h5 h6 hr li ol p pre table tbody "
-    "tfoot thead tr ul".split()
+    "address blockquote br caption center dd div dl dt h1 h2 h3 h4 h5 h6 hr li ol p pre table "
+    "tbody tfoot thead tr ul".split()
 )
 _ALT = re.compile(r' alt="([^"]*)"')
 _INVISIBLE = re.compile("[\u00ad\u034f\u200b-\u200d\u2060\ufeff]+")

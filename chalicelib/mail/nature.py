@@ -10,8 +10,9 @@ from chalicelib.mail.structure import Fields
 
 # Only ever a hint: people write such subjects too.
 _SUBJECT = re.compile(
-    r"^(?:re\s*:\s*)?(?:r[ée]ponse automatique|absence du bureau|absen(?:t|te|ce)\b|message d'absence"
-    r"|automatic reply|auto(?:matic)?[- ]?(?:reply|response)|autoreply|out of (?:the )?office"
+    r"^(?:re\s*:\s*)?(?:r[ée]ponse automatique|absence du bureau|absen(?:t|te|ce)\b"
+    r"|message d'absence|automatic reply|auto(?:matic)?[- ]?(?:reply|response)"
+    r"|autoreply|out of (?:the )?office"
     r"|en cong[ée]s?\b|je suis (?:absente?|en cong[ée])|accus[ée] de (?:r[ée]ception|lecture)"
     r"|abwesenheit)",
     re.IGNORECASE,

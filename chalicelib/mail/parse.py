@@ -111,7 +111,7 @@ def _subject(fields: Fields, faults: set[str]) -> str:
         faults.add("charset")
     if len(subject) > MAX_SUBJECT:
         faults.add("header")
-    return subject[:MAX_SUBJECT]
+    return subject[:MAX_SUBJECT].strip()
 
 
 def _nature(

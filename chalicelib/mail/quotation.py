@@ -16,8 +16,9 @@ _ENDS_ATTRIBUTION = re.compile(
     r"(?:écrit|ecrit|wrote|schrieb|escribió|scritto|escreveu|schreef)\s*:?\s*$", re.IGNORECASE
 )
 _SEPARATOR = re.compile(
-    r"(?:[-_*=]{2,}\s*(?:message d.origine|message transf[ée]r[ée]|original message|forwarded message"
-    r"|message transmis|reply message|urspr.ngliche nachricht|mensaje original)\s*[-_*=]*"
+    r"(?:[-_*=]{2,}\s*(?:message d.origine|message transf[ée]r[ée]|original message"
+    r"|forwarded message|message transmis|reply message"
+    r"|urspr.ngliche nachricht|mensaje original)\s*[-_*=]*"
     r"|d[ée]but du message (?:transf[ée]r[ée]|r[ée]exp[ée]di[ée])\s*:?|begin forwarded message\s*:"
     r"|_{20,}|-{5,}\s*\**\s*r[ée]pondre au-dessus.*|.{0,10}reply above this line.{0,10})",
     re.IGNORECASE,
@@ -30,7 +31,8 @@ _QUOTED_FIELD = re.compile(
 )
 _SIGNATURE = re.compile(r"--\s*|—\s*")
 _DEVICE = re.compile(
-    r"(?:envoy[ée]e? (?:de|depuis|à partir d[eu]|avec|par) |sent from (?:my |mail for|outlook|yahoo)"
+    r"(?:envoy[ée]e? (?:de|depuis|à partir d[eu]|avec|par) "
+    r"|sent from (?:my |mail for|outlook|yahoo)"
     r"|(?:t[ée]l[ée]charger|get) outlook (?:pour|for) |provenance\s*:\s*courrier).{0,80}",
     re.IGNORECASE,
 )

@@ -72,17 +72,19 @@ def skip_mbox(raw: bytes) -> int:
     return found.end() if found else 0
 
 
-def header_fields(block: bytes, limits: Limits, faults: set[str]) -> tuple[Fields, int]:
-    """The fields of a header that are of use here, by name in lower case and unfolded, and how many
-    bytes of the block were header. A line that is no field is left out when fields follow it, and
-    begins the body when none does."""
+def header_fields(block: bytes, limits: Limits, faults: set[str]) -> tuple[Fields, int | None]:
+    """The fields of a header that are of use here, by name in lower case and unfolded, and where
+    the body begins when that is before the end of the block. A line that is no field is left out
+    when fields follow it, and begins the body when none does."""
     if len(block) > limits.header:
         faults.add("header")
         block = block[: limits.header]
+        block = block[: max(block.rfind(b"\n"), block.rfind(b"\r")) + 1] or block
     fields: Fields = {}
     pieces: list[bytes] | None = None  # of the field that is being read, when it is of use
     found: list[tuple[bytes, list[bytes]]] = []
     position, last_field, seen = 0, -1, False
+    body: int | None = None
     for line in block.splitlines(keepends=True):
         position += len(line)
         if line[:1] in _BLANKS:
@@ -102,7 +104,7 @@ def header_fields(block: bytes, limits: Limits, faults: set[str]) -> tuple[Field
             if last_field < 0:
                 last_field = max((m.start() for m in _SURELY_FIELD.finditer(block)), default=0)
             if not seen or last_field < position:
-                position -= len(line)
+                body = position - len(line)
                 break
             pieces = None
     for name, pieces in found:
@@ -112,7 +114,7 @@ def header_fields(block: bytes, limits: Limits, faults: set[str]) -> tuple[Field
             if len(value) > limits.field:
                 faults.add("header")
             values.append(value[: limits.field])
-    return fields, position
+    return fields, body
 
 
 def entity(
@@ -120,10 +122,9 @@ def entity(
 ) -> Entity:
     """Header and body of what is there."""
     body = header_end(raw, begin, end)
-    fields, read = header_fields(raw[begin : min(body, begin + limits.header + 1)], limits, faults)
-    if read < min(body - begin, limits.header):
-        body = begin + read
-    found = Entity(fields, body, end, default)
+    block = raw[begin : min(body, begin + limits.header + 1)]
+    fields, early = header_fields(block, limits, faults)
+    found = Entity(fields, body if early is None else begin + early, end, default)
     _say_type(found, faults)
     return found
 

@@ -50,8 +50,8 @@ def mail_part_key(business_id: str, content_sha256: bytes) -> str:
 
 
 def business_folder(business_id: str) -> str:
-    """A segment of a key for any id whatever, and another one for any other id. Plain ids are themselves (`B1`, `acme-2`): the documents
-    that users keep begin so."""
+    """A segment of a key for any id whatever, and another one for any other id. Plain ids are
+    themselves (`B1`, `acme-2`): the documents that users keep begin so."""
     coded = "".join(
         c if c in _PLAIN else "".join(f"%{byte:02x}" for byte in c.encode("utf-8", "surrogatepass"))
         for c in business_id
