@@ -43,7 +43,7 @@ class TokenIssuer:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_POST(self) -> None:  # noqa: N802 - http.server's name
+            def do_POST(self) -> None:
                 length = int(self.headers.get("Content-Length", 0))
                 form = parse_qs(self.rfile.read(length).decode(), strict_parsing=True)
                 status, body, kind = issuer._answer(self.path, {k: v[0] for k, v in form.items()})

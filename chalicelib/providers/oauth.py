@@ -10,7 +10,7 @@ its documentation says that no program shall depend on them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from chalicelib.errors import SettingsError
@@ -144,7 +144,7 @@ class TokenIssuer:
         )
 
 
-def _is_token(found: Any) -> bool:
+def _is_token(found: Any) -> TypeGuard[str]:
     """Visible ASCII (RFC 6749, A.12 and A.17), since it goes into a SASL answer."""
     return (
         isinstance(found, str)

@@ -21,7 +21,7 @@ from chalicelib.errors import DatabaseUnavailable, LeaseLost, SchemaOutdated
 from chalicelib.runner import closing, lease, ledger, progress, worklist
 from chalicelib.runner.bench import DELIVERY_STEP, Work
 from chalicelib.runner.closing import Ending
-from chalicelib.runner.job import Batch, ItemError, Job, Outcome, Prepared, Run, Step
+from chalicelib.runner.job import Batch, Errand, ItemError, Job, Outcome, Prepared, Run, Step
 from chalicelib.runner.worklist import Worklist
 
 RECONNECTS = 5
@@ -124,17 +124,30 @@ def _steps(work: Work, run: Run, entered: Worklist) -> bool:
 def _batch(work: Work, run: Run, entered: Worklist, step: Step, size: int) -> None:
     before = (run.step, run.position, run.batch_limit, dict(run.counts))
     bounds = {"step": step.name, "after": run.position, "upto": run.position + size}
+    batch = Batch(worklist.BATCH_CTE, {**entered.parameters, **bounds})
+    effect = step.effect
+    done = _errand(work, run, effect, batch) if isinstance(effect, Errand) else None
     run.position += size
     entered.settle(run)
     try:
         with transaction(work.engine) as connection:
-            batch = Batch(worklist.BATCH_CTE, {**entered.parameters, **bounds})
-            _record(connection, run, step, step.effect.apply(run, connection, batch))
+            if done is None:
+                assert not isinstance(effect, Errand)
+                done = effect.apply(run, connection, batch)
+            _record(connection, run, step, done)
             progress.save(connection, run)
     except BaseException:
         # Nothing is known to be committed: the cursor in memory goes back with the transaction.
         run.step, run.position, run.batch_limit, run.counts = before
         raise
+
+
+def _errand(work: Work, run: Run, errand: Errand, batch: Batch) -> Outcome:
+    """Keeps the lease for as long as this invocation can live, and sends it on its way."""
+    with transaction(work.engine) as connection:
+        items = worklist.items_of(connection, batch.parameters)
+        lease.keep(connection, run.job, run.zone, run.id, run.fence, lease.lasting(work.deadline))
+    return errand.run_errand(run, work.engine, work.deadline, items)
 
 
 def _narrow(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Engine
 
+    from chalicelib.runner.deadline import Deadline
     from chalicelib.runner.schedule import Schedule
     from chalicelib.settings import Settings
 
@@ -95,6 +96,20 @@ class Effect(Protocol):
     def preview(self, run: Run, connection: Connection, batch: Batch) -> Preview: ...
 
 
+@runtime_checkable
+class Errand(Protocol):
+    """What a step does that has to ask others' servers in between: it has no transaction around it,
+    makes its own, and keeps its own leases on what it treats. `run_errand` ends before the deadline
+    is near, with whatever it came to; what it leaves is due again at the next slot. Items that kill
+    the process are narrowed down and set aside as in any step."""
+
+    def run_errand(
+        self, run: Run, engine: Engine, deadline: Deadline, items: Sequence[tuple[str, str]]
+    ) -> Outcome: ...
+
+    def preview(self, run: Run, connection: Connection, batch: Batch) -> Preview: ...
+
+
 @dataclass(frozen=True)
 class Prepared:
     """Parameters for the SQL of a job's steps that only Python can compute (calendars), and the
@@ -112,7 +127,7 @@ class Step:
 
     name: str
     items: str
-    effect: Effect
+    effect: Effect | Errand
     batch: int = 500
 
 

@@ -99,9 +99,16 @@ def take(
     return int(connection.execute(_TAKE, values).scalar_one())
 
 
-def keep(connection: Connection, job: str, zone: str, run_id: UUID, fence: int) -> None:
+def keep(
+    connection: Connection,
+    job: str,
+    zone: str,
+    run_id: UUID,
+    fence: int,
+    duration: timedelta = LEASE,
+) -> None:
     """Renews the lease, or raises `LeaseLost`: nothing of this transaction may be committed."""
-    values = {"job": job, "zone": zone, "run_id": run_id, "fence": fence, "lease": LEASE}
+    values = {"job": job, "zone": zone, "run_id": run_id, "fence": fence, "lease": duration}
     held(connection.execute(_KEEP, values).scalar())
 
 
@@ -117,7 +124,8 @@ def skip(connection: Connection, job: str, zone: str, through: datetime) -> None
 
 
 def lasting(deadline: Deadline) -> timedelta:
-    """A lease for as long as the process can live: who delivers commits to the outbox alone."""
+    """A lease for as long as the process can live: who delivers, or is on an
+    errand, writes nothing to the run meanwhile."""
     return max(LEASE, timedelta(seconds=max(0.0, deadline.remaining())))
 
 

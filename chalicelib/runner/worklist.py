@@ -113,6 +113,12 @@ def item_at(connection: Connection, run_id: UUID, step: str, position: int) -> t
     return row[0], row[1]
 
 
+def items_of(connection: Connection, parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(business_id, item) of one batch, in order."""
+    statement = text(f"{BATCH_CTE} ORDER BY position")
+    return [(row[0], row[1]) for row in connection.execute(statement, parameters)]
+
+
 def _sizes(rows: Iterable[Any]) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 

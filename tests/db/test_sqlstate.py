@@ -47,8 +47,6 @@ def test_why_a_connection_was_refused_is_told_although_the_server_has_hung_up_at
     monkeypatch.setattr(CoreConnection, "close", close_late)
 
     def refuse(client: socket.socket) -> None:
-        client.recv(8)
-        client.sendall(b"N")  # no TLS on the loopback
         client.recv(1000)
         client.sendall(refusing(code))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.inbox.standing import GRAVITY
 from chalicelib.outbox.rendering import TEMPLATES, Rendered, render, sample
 
 MAIL = sorted(folder.name for folder in (TEMPLATES / "mail").iterdir() if folder.is_dir())
@@ -101,6 +102,12 @@ for _tone, _days, _count in product(TONES, (14, 1, 0, None), (1, 2)):
     LETTERS[f"quote-{_tone}-{_days}-{_count}"] = (
         "quote_followup",
         sample("quote_followup") | {"tone": _tone, "documents": [_quote] * _count},
+    )
+for _code, _issuer, _off in product(GRAVITY, ("Google", None), (True, False)):
+    LETTERS[f"mailbox-{_code}-{_issuer}-{_off}"] = (
+        "mailbox_trouble",
+        sample("mailbox_trouble")
+        | {"code": _code, "issuer": _issuer, "switched_off": _off, "synced_at": None},
     )
 every_letter = pytest.mark.parametrize("letter", LETTERS.values(), ids=LETTERS.keys())
 Letter = tuple[str, dict[str, Any]]

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from sqlalchemy import Engine, text
 
+from chalicelib.db.engine import transaction
 from chalicelib.domain.inbox.credentials import Keyring, Tokens
 from chalicelib.errors import NotFound, SettingsError
 
@@ -78,7 +79,7 @@ def access_token(
     `SettingsError`, `NotFound`.
     """
     while True:
-        with engine.begin() as connection:
+        with transaction(engine) as connection:
             row = connection.execute(_READ, {"id": mailbox_id}).first()
         if row is None:
             raise NotFound("Cette boîte n'existe plus.")
@@ -96,7 +97,7 @@ def access_token(
             "seen": row.credentials,
             "lease": renewal.longest + MARGIN,
         }
-        with engine.begin() as connection:
+        with transaction(engine) as connection:
             clock = connection.execute(_CLAIM, claim).scalar()
         if clock is not None:
             return _renew(engine, mailbox_id, keyring, renewal, tokens, row.credentials, clock)
@@ -116,7 +117,7 @@ def _renew(
     try:
         renewed = renewal.ask(tokens.refresh_token)
     except BaseException:
-        with engine.begin() as connection:
+        with transaction(engine) as connection:
             connection.execute(_LET_GO, where)
         raise
     fresh = Tokens(
@@ -124,7 +125,7 @@ def _renew(
         access_token=renewed.access_token,
         expires_at=clock + timedelta(seconds=renewed.seconds),
     )
-    with engine.begin() as connection:
+    with transaction(engine) as connection:
         connection.execute(_SAVE, where | {"credentials": keyring.encrypt(fresh)})
     # Where it was not saved, an operator has stored other credentials, or this process was frozen
     # for longer than its lease: what the row has then is newer, and this token works all the same.

@@ -119,7 +119,7 @@ def wait(standing: Standing, *, refused: bool, jitter: float) -> timedelta:
     """Until the next try, an hour at most."""
     first = FIRST_WAIT_REFUSED if refused else FIRST_WAIT
     doublings = min(standing.failures - 1, 10)
-    return min(first * 2**doublings, LONGEST_WAIT) * (1 - JITTER * jitter)
+    return min(first * (1 << doublings), LONGEST_WAIT) * (1 - JITTER * jitter)
 
 
 def still_to_tell(now: Standing, code: str) -> str | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, text
 
@@ -46,7 +46,7 @@ def still_in_trouble(
         {"message_id": m.id, "business_id": m.business_id, "mailbox": m.subject} for m in messages
     ]
     rows = connection.execute(_NOW, {"wanted": json.dumps(wanted)}).mappings()
-    mailboxes = {row["message_id"]: row for row in rows}
+    mailboxes = {row["message_id"]: dict(row) for row in rows}
     return {message.id: _verdict(message, mailboxes.get(message.id)) for message in messages}
 
 
@@ -84,5 +84,5 @@ def content(mailbox: Mapping[str, Any], code: str) -> dict[str, Any]:
 
 
 def _told_since(mailbox: Mapping[str, Any], code: str) -> datetime:
-    since: datetime = mailbox["refused_since"] if code == "credentials" else None
-    return since or mailbox["failing_since"]
+    since: datetime | None = mailbox["refused_since"] if code == "credentials" else None
+    return since or cast("datetime", mailbox["failing_since"])

@@ -32,9 +32,7 @@ def connected(account: ImapAccount, timeout: float) -> socket.socket:
     each of its addresses may be gone to. Raises `ImapError` (`host`, `connection`)."""
     end = time.monotonic() + timeout
     found = _resolved(account.host, account.port, timeout)
-    if not found or not all(
-        may_connect(_address(one), private_allowed=account.private_allowed) for one in found
-    ):
+    if not found or not all(_allowed(account, _address(one)) for one in found):
         raise fault("host")
     failure: OSError | None = None
     tried = found[:_MOST_TRIED]
@@ -50,6 +48,12 @@ def connected(account: ImapAccount, timeout: float) -> socket.socket:
             sock.close()
             failure = error
     raise fault("connection") from failure
+
+
+def _allowed(account: ImapAccount, address: Address) -> bool:
+    allowed = account.private_allowed
+    private = allowed if isinstance(allowed, bool) else allowed(account.host, str(address))
+    return may_connect(address, private_allowed=private)
 
 
 def may_connect(address: Address, *, private_allowed: bool) -> bool:
