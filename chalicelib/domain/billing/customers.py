@@ -71,13 +71,15 @@ def at_addresses(
     if not spellings:
         return {}
     values = {"business_id": business_id, "around": AROUND, "spellings": json.dumps(spellings)}
-    named = {_canonical(address): address for address in sorted(wanted)}
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, None]] = {}
     for row in connection.execute(_BY_ADDRESS, values):
         for address in addresses(row.emails):
-            if address in named and row.id not in found.setdefault(named[address], []):
-                found[named[address]].append(row.id)
-    return {address: tuple(ids[:MOST_CANDIDATES]) for address, ids in found.items()}
+            found.setdefault(address, {})[row.id] = None
+    return {
+        address: tuple(found[canonical])[:MOST_CANDIDATES]
+        for address in wanted
+        if (canonical := _canonical(address)) in found
+    }
 
 
 def addresses_of(

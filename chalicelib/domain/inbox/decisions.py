@@ -12,9 +12,9 @@ from chalicelib.outbox.inbound import KNOWN_BY_ADDRESS
 from chalicelib.webhooks.stop_words import opt_intent
 
 # Local parts that no person reads or writes from.
+_REPLY = r"[-_.]?(?:reply|repondre|reponse|respond|answer|antworten)"
 _MACHINE = re.compile(
-    r"(?:no|not|non|ne|ne-?pas|do-?not|nicht)[-_.]?(?:reply|repondre|reponse|respond|answer|antworten)"
-    r"(?:[-_.+].*)?|.*[-_.](?:no-?reply|ne-?pas-?repondre)"
+    rf"(?:.*[-_.])?(?:no|not|non|ne|ne[-_.]?pas|do[-_.]?not|nicht){_REPLY}(?:[-_.+].*)?"
     r"|mailer-?daemon|postmaster|bounces?(?:[-_.+=].*)?|notifications?|daemon|nobody"
 )
 _SIGNATURE = re.compile(r"^-- ?$", re.MULTILINE)
