@@ -133,7 +133,8 @@ class _Run:
 
     def run(self, mailbox_ids: Sequence[int]) -> Report:
         with self._tools.desk.transaction() as connection:
-            lease.give_back(connection, OWED)
+            if OWED:
+                lease.give_back(connection, OWED)
             candidates = lease.survey(connection, mailbox_ids)
         OWED.clear()
         found = {one.id for one in candidates}
@@ -201,17 +202,18 @@ class _Run:
     def _next(self) -> Held | None:
         with self._turn:
             while self._error is None and not self._deadline.near(LEAST_S):
+                self._skip_those_of_dead_hosts()
                 for held in self._ready:
                     if self._room(held.row["host"]):
                         self._ready.remove(held)
                         self._busy[held.row["host"]] += 1
                         return held
-                self._skip_those_of_dead_hosts()
                 group = self._group()
                 if group:
                     self._take(group)
                 elif self._busy.total():
-                    self._turn.wait(timeout=1.0)
+                    if not self._turn.wait(timeout=1.0):
+                        self._give_back([])  # somebody takes long: what has ended is written
                 elif not self._ready:
                     break
             return None
@@ -220,16 +222,18 @@ class _Run:
         return self._busy[host] < self._crew.at(host)
 
     def _group(self) -> list[Candidate]:
-        """Those to be taken next: not more at a host than it has room for."""
-        chosen: list[Candidate] = []
+        """Those to be taken next, if there is room for one of them: those for which there is room,
+        and then the others in their order."""
         promised = Counter(held.row["host"] for held in self._ready)
+        fit: list[Candidate] = []
+        rest: list[Candidate] = []
         for one in self._queue:
             if self._busy[one.host] + promised[one.host] < self._crew.at(one.host):
                 promised[one.host] += 1
-                chosen.append(one)
-                if len(chosen) == GROUP:
-                    break
-        return chosen
+                fit.append(one)
+            else:
+                rest.append(one)
+        return [*fit, *rest][:GROUP] if fit else []
 
     def _take(self, group: list[Candidate]) -> None:
         for one in group:
@@ -328,7 +332,8 @@ class _Run:
                 self._report.unfinished.append(held.id)
             self._ended.append((held, ended))
             again = trouble is None and more and not self._deadline.near(LEAST_S)
-            if again or len(self._ended) >= GROUP or not (self._queue or self._ready):
+            last = not (self._queue or self._ready or self._busy.total())
+            if again or last or len(self._ended) >= GROUP:
                 self._give_back([])
             if again:
                 self._queue.append(Candidate(held.id, held.business_id, host, False, False))

@@ -6,7 +6,7 @@ import imaplib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -55,7 +55,7 @@ class World:
     database: Database
     folder: Path
     engine: Engine
-    ports: dict[int, str] = field(default_factory=dict)
+    read_timeout: float = 20.0
 
     def add(self, port: int, user: str = "compta", **columns: Any) -> int:
         """A mailbox of the business B1, unless said otherwise; returns its id."""
@@ -103,7 +103,9 @@ class World:
             security="none",
             private_allowed=True,
         )
-        return open_session(account, seconds=seconds, connect_timeout=2, read_timeout=3)
+        return open_session(
+            account, seconds=seconds, connect_timeout=2, read_timeout=self.read_timeout
+        )
 
     def stored(self, mailbox_id: int) -> dict[str, Counter[str]]:
         """By folder, the hashes of the messages that it shows, as often as it shows them."""
