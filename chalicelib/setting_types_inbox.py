@@ -36,6 +36,16 @@ class PrivateHosts:
         return any(found in network for network in self.networks)
 
 
+def is_ip(text: str) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def fernet_keys(text: str) -> tuple[str, ...]:
     """Padded, as `cryptography.fernet` takes them; `./ponctuel secrets generate` makes one without
     its padding."""

@@ -27,6 +27,7 @@ COMMANDS = (
     "cli.suppressions",
     "cli.consents",
     "cli.inbound",
+    "cli.mailboxes",
     "cli.channels",
     "cli.limits",
     "cli.quarantine",

@@ -176,5 +176,6 @@ register(
         late_after=trouble.LATE_AFTER,
         # To a colleague, about something of their own; and a rare one.
         capped=False,
+        headers={"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"},
     ),
 )

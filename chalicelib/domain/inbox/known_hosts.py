@@ -45,7 +45,15 @@ DOMAINS = {
     "gmail.com": GOOGLE,
     "googlemail.com": GOOGLE,
     **dict.fromkeys(
-        ("outlook.com", "outlook.fr", "hotmail.com", "hotmail.fr", "live.com", "live.fr", "msn.com"),
+        (
+            "outlook.com",
+            "outlook.fr",
+            "hotmail.com",
+            "hotmail.fr",
+            "live.com",
+            "live.fr",
+            "msn.com",
+        ),
         MICROSOFT,
     ),
     **dict.fromkeys(("orange.fr", "wanadoo.fr"), _ORANGE),

@@ -38,6 +38,7 @@ SELECT {_COLUMNS},
    AND (CAST(:id AS bigint) IS NULL OR m.id = :id)
  ORDER BY m.business_id, m.address, m.id
 """)
+_WHOLE = text("SELECT * FROM ponctuel.mailboxes WHERE id = :id")
 _FOLDERS = text("""
 SELECT f.path, f.special, f.state, f.last_uid, f.checked_at, f.parked_until, f.error_code, f.error,
        (SELECT count(*) FROM ponctuel.email_places p
@@ -76,7 +77,7 @@ UPDATE ponctuel.mailboxes
 """)
 _REMOVE = text("DELETE FROM ponctuel.mailboxes WHERE id = :id RETURNING id")
 _RETRY_TROUBLES = text("""
-UPDATE ponctuel.email_troubles t SET next_at = ponctuel.clock(), attempts = 0
+UPDATE ponctuel.email_troubles t SET next_at = ponctuel.clock()
   FROM ponctuel.mailbox_folders f
  WHERE f.id = t.folder_id AND f.mailbox_id = :id
 RETURNING 1
@@ -134,6 +135,12 @@ def one(connection: Connection, mailbox_id: int) -> Row:
     return dict(row) if row is not None else _missing(mailbox_id)
 
 
+def to_open(connection: Connection, mailbox_id: int) -> Row:
+    """The whole row, credentials included, as `Opener` takes it. Raises `NotFound`."""
+    row = connection.execute(_WHOLE, {"id": mailbox_id}).mappings().first()
+    return dict(row) if row is not None else _missing(mailbox_id)
+
+
 def shown(connection: Connection, mailbox_id: int, *, limit: int) -> Row:
     """`one`, with its `folders`, the `troubles` (UIDs that could not be read) and the `unreadable`
     e-mails, the newest `limit` of each. Raises `NotFound`."""
@@ -174,8 +181,8 @@ def remove(connection: Connection, mailbox_id: int) -> None:
 
 
 def retry(connection: Connection, mailbox_id: int) -> dict[str, int]:
-    """What could not be read or parsed is tried again as if for the first time. Raises `NotFound`.
-    """
+    """What could not be read is tried once more, what could not be parsed as if for the first time.
+    Raises `NotFound`."""
     one(connection, mailbox_id)
     return {
         name: len(connection.execute(statement, {"id": mailbox_id}).all())

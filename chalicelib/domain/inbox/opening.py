@@ -39,15 +39,15 @@ class Opener:
                     code="mailbox_credentials",
                 )
             return open_session(self._account(row, credentials.password), seconds=seconds)
-        renewal = self._renewal(row["token_issuer"])
-        token = access_token(self._engine, row["id"], self._keyring, renewal)
+        how = renewal(self._settings, row["token_issuer"])
+        token = access_token(self._engine, row["id"], self._keyring, how)
         try:
             return open_session(self._account(row, token), seconds=seconds)
         except ImapError as error:
             if error.code != "credentials":
                 raise
         # A token may be withdrawn before its time is over: another one tells whether it was that.
-        token = access_token(self._engine, row["id"], self._keyring, renewal, refused=token)
+        token = access_token(self._engine, row["id"], self._keyring, how, refused=token)
         return open_session(self._account(row, token), seconds=seconds)
 
     def _account(self, row: Mapping[str, Any], secret: str) -> ImapAccount:
@@ -61,17 +61,19 @@ class Opener:
             private_allowed=self._settings.inbox_private_hosts.allows,
         )
 
-    def _renewal(self, issuer: str) -> Renewal:
-        url, name = {
-            "google": (self._settings.google_oauth_url, "GOOGLE_OAUTH_URL"),
-            "microsoft": (self._settings.microsoft_oauth_url, "MICROSOFT_OAUTH_URL"),
-        }[issuer]
-        if url is None:
-            raise SettingsError(
-                f"{name} n'est pas renseigné : l'accès à cette boîte ne peut pas être renouvelé. "
-                + self._settings.how_to_set(name)
-            )
-        found = TokenIssuer(url.url)
-        longest = timedelta(seconds=found.longest_call)
-        ask: Callable[[str], Any] = found.renew
-        return Renewal(ask, longest)
+
+def renewal(settings: Settings, issuer: str) -> Renewal:
+    """How access tokens of `google` or `microsoft` are renewed here. Raises `SettingsError` when
+    that is not set up."""
+    url, name = {
+        "google": (settings.google_oauth_url, "GOOGLE_OAUTH_URL"),
+        "microsoft": (settings.microsoft_oauth_url, "MICROSOFT_OAUTH_URL"),
+    }[issuer]
+    if url is None:
+        raise SettingsError(
+            f"{name} n'est pas renseigné : l'accès à cette boîte ne peut pas être renouvelé. "
+            + settings.how_to_set(name)
+        )
+    found = TokenIssuer(url.url)
+    ask: Callable[[str], Any] = found.renew
+    return Renewal(ask, timedelta(seconds=found.longest_call))
