@@ -38,6 +38,7 @@ JOB = Job(
             batch=1_000,  # side by side: the errand has its own limits
         ),
     ),
+    delivers="nothing",  # its notices are the outbox's
     quiet=True,
     memory_mb=1024,
     timeout_s=300,

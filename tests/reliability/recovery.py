@@ -16,6 +16,7 @@ SELECT min(at) AS at FROM (
    UNION ALL SELECT retry_at FROM ponctuel.job_state
    UNION ALL SELECT claimed_until FROM ponctuel.messages WHERE state IN ('claimed','submitting')
    UNION ALL SELECT not_before FROM ponctuel.messages WHERE state IN ('planned','held')
+   UNION ALL SELECT held_until FROM ponctuel.mailboxes
    UNION ALL SELECT proof_at FROM ponctuel.messages WHERE state = 'uncertain' AND :proofs
 ) AS events WHERE at > ponctuel.clock()
 """

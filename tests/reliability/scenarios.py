@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.harness import Deployment
+from tests.reliability import mailboxes
 
 Key = tuple[str, str, str]
 
@@ -148,6 +149,7 @@ def _one_planned(deployment: Deployment, n: int) -> set[Key]:
 SCENARIOS = {
     "followups": Scenario(_relances, _RELANCES, _one_invoice),
     "deliver_messages": Scenario(_planned, _RELANCES, _one_planned),
+    "inbox_sync": Scenario(mailboxes.load, mailboxes.EXPECTED, mailboxes.add, mailboxes.verdict),
 }
 
 

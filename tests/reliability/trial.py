@@ -27,6 +27,8 @@ INHERITED = (
     "TEST_LOG",
     "WHATSAPP_URL",
     "PUBLIC_URL",
+    "MAILBOX_KEYS",
+    "INBOX_PRIVATE_HOSTS",
 )
 
 
