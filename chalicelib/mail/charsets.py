@@ -69,6 +69,8 @@ def decode(data: bytes, label: str = "") -> tuple[str, bool]:
     """The text, without control characters other than tab, CR and LF, and whether it had to be
     guessed or something of it was lost. UTF-8 that is labelled as a Latin charset is read as UTF-8,
     if it is likely: hardly any text of theirs is also valid UTF-8."""
+    if not label and data.isascii():
+        return data.translate(None, _CONTROLS).decode("ascii"), False
     codec = codec_of(label[:80]) if label else "utf-8"
     if data.isascii() and (codec is None or codec in _LATIN):
         return data.translate(None, _CONTROLS).decode("ascii"), False
