@@ -52,6 +52,10 @@ FRENCH = st.text(st.sampled_from("abc éèàçœ€’« »-_?=1"), min_size=1, 
         (b"caf\xc3\xa9 \xc3", "utf-8", "café ", True),
         (b"\xef\xbb\xbfx", "utf-8", "x", False),
         (b"xn--a", "punycode", "xn--a", False),
+        ("IMPAYÉ\xa0!".encode("latin-1"), "iso-8859-1", "IMPAYÉ\xa0!", False),
+        ("àœœ".encode("iso8859-15"), "iso-8859-15", "àœœ", False),
+        ("l’été 🔧 5 €".encode(), "iso-8859-1", "l’été 🔧 5 €", False),
+        ("привет всем".encode(), "iso-8859-1", "привет всем", False),
         (b"\\x41", "unicode_escape", "\\x41", False),
         (b"a\x81b", "windows-1252", "ab", True),
     ],
@@ -259,7 +263,8 @@ def test_references_keep_their_root_and_their_end_once_each() -> None:
 
 LINES = st.lists(
     st.sampled_from(
-        [b"Subject: s", b"To:", b" folded", b"\t x", b"X-Y: z", b"garbage", b"", b"From : a", b": x",
+        [b"Subject: s", b"To:",
+         b" folded", b"\t x", b"X-Y: z", b"garbage", b"", b"From : a", b": x",
          "é: x".encode(), b"a b: c", b" ", b"Subject:t\r", b">From x", b"Date: \0"]
     ),
     max_size=12,
