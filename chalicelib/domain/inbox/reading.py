@@ -7,6 +7,7 @@ parsed: wherever a process dies, at most a batch is fetched again.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,8 @@ LISTED = 2000
 UNKNOWN_SIZE = 100_000
 # Of a message that is too large to be held in memory, its header is looked for in so much.
 LONGEST_HEADER = 1_000_000
+
+_DELIVERED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -128,10 +131,11 @@ def listed_from(turn: Turn, uids: Sequence[int]) -> Iterator[list[Listed]]:
 def _recognised(
     turn: Turn, folder: KnownFolder, listed: Sequence[Listed], *, moved: bool
 ) -> dict[int, int]:
-    """The e-mail that each message is, by UID, as far as headers can tell: same size, same header
-    with a Message-ID. In a folder that was not moved the server's date has to be the same too.
-    Where two e-mails are alike, or a folder shows one more often than before, the content is to
-    decide: such messages are not recognised."""
+    """The e-mail that each message is, by UID, as far as headers can tell: the same size and the
+    same header, with a Message-ID and the note of its delivery, of which no two have the same. In a
+    folder that was not renumbered the server's date has to be the same too. Where two e-mails are
+    alike, or a folder shows one more often than before, the content is to decide: such messages are
+    not recognised."""
     with turn.tools.desk.transaction() as connection:
         found = places.alike(connection, folder, turn.held.id, listed, dated=not moved)
     if not found:
@@ -154,7 +158,7 @@ def _recognised(
         for headed in turn.session.headers(uids[start : start + HEADERS]):
             turn.counts["headers"] += 1
             message = asked.get(headed.uid)
-            if headed.header is None or message is None:
+            if message is None or headed.header is None or not _DELIVERED.search(headed.header):
                 continue
             who = head(headed.header)
             same = [

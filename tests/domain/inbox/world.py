@@ -37,8 +37,10 @@ UNREAD = ("Drafts", "Junk", "Trash")
 
 
 def mail(number: int, body: str = "Bonjour", **headers: str) -> bytes:
-    """A message with a Message-ID of its own, unless `headers` say otherwise."""
+    """A message with a Message-ID and a delivery of its own, unless `headers` say otherwise."""
+    delivery = sha256(f"{number} {body}".encode()).hexdigest()[:12]
     fields = {
+        "Received": f"from client.example by mx.example.fr id {delivery}; 10 Mar 2026 09:00 +0100",
         "Message-ID": f"<{number}@example.fr>",
         "Date": "Tue, 10 Mar 2026 09:00:00 +0100",
         "From": "Jean Client <jean@client.example>",
@@ -114,10 +116,12 @@ class World:
             found.setdefault(row["path"], Counter())[row["sha256"]] += 1
         return found
 
-    def flags(self, mailbox_id: int) -> dict[tuple[str, str], list[str]]:
-        """By folder and hash."""
-        rows = self.rows(_STORED, mailbox_id=mailbox_id)
-        return {(row["path"], row["sha256"]): row["flags"] for row in rows}
+    def flags(self, mailbox_id: int) -> dict[tuple[str, str], Counter[tuple[str, ...]]]:
+        """By folder and hash, the flags of each copy."""
+        found: dict[tuple[str, str], Counter[tuple[str, ...]]] = {}
+        for row in self.rows(_STORED, mailbox_id=mailbox_id):
+            found.setdefault((row["path"], row["sha256"]), Counter())[tuple(row["flags"])] += 1
+        return found
 
     def rows(self, query: str, **values: object) -> Sequence[Mapping[str, Any]]:
         with self.database.begin() as connection:
@@ -142,14 +146,14 @@ def there(
     """The same as an independent reader sees it, on the server; without empty folders. With
     `flags`, what `World.flags` gives."""
     found: dict[str, Counter[str]] = {}
-    flagged: dict[tuple[str, str], list[str]] = {}
+    flagged: dict[tuple[str, str], Counter[tuple[str, ...]]] = {}
     with imaplib.IMAP4("127.0.0.1", port) as client:
         client.authenticate("PLAIN", lambda _: f"\0{user}\0{PASSWORD}".encode())
         for line in client.list()[1]:
             assert isinstance(line, bytes)
             name = re.sub(rb'^\(.*?\) (?:"."|NIL) "?(.*?)"?$', rb"\1", line)
             path = decode(name)
-            if path in but:
+            if path in but or b"\\noselect" in line.lower() or b"\\nonexistent" in line.lower():
                 continue
             if client.select(b'"%s"' % name, readonly=True)[1] == [b"0"]:
                 continue
@@ -158,6 +162,6 @@ def there(
                     digest = sha256(answer[1]).hexdigest()
                     found.setdefault(path, Counter())[digest] += 1
                     told = imaplib.ParseFlags(answer[0])
-                    kept = sorted({flag.decode() for flag in told} - {"\\Recent"})
-                    flagged[path, digest] = kept
+                    kept = tuple(sorted({flag.decode() for flag in told} - {"\\Recent"}))
+                    flagged.setdefault((path, digest), Counter())[kept] += 1
     return flagged if flags else found

@@ -1,0 +1,172 @@
+"""Random short histories of a mailbox: what people, servers and fate do to it between our runs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+
+from chalicelib.domain.inbox.reading import Limits
+from sandbox.dovecot import DovecotSandbox
+from tests.domain.inbox.dying import killed_at
+from tests.domain.inbox.relay import Relay
+from tests.domain.inbox.world import World, mail, there
+
+LIMITS = Limits(batch_messages=3)
+OWN = ("Clients", "Clients/Dupont", "Été")
+BODIES = ("Bonjour", "Bonsoir", "é" * 40, "x" * 3000)
+
+
+class History:
+    """One mailbox and what happens to it. `told` is what has happened, for whoever looks into a
+    failure."""
+
+    def __init__(
+        self, world: World, dovecot: DovecotSandbox, relay: Relay, draw: random.Random
+    ) -> None:
+        self.told: list[str] = []
+        self._world = world
+        self._dovecot = dovecot
+        self._relay = relay
+        self._draw = draw
+        self._number = 0
+        self._folders = ["INBOX", "Archive", "Sent"]
+        self._box = world.add(relay.port)
+
+    def go(self, events: int) -> None:
+        happens: list[Callable[[], str]] = [
+            *[self.deliver] * 4,
+            *[self.expunge] * 2,
+            *[self.move] * 2,
+            *[self.sync] * 3,
+            *[self.die] * 2,
+            self.flag,
+            self.copy,
+            self.create,
+            self.rename,
+            self.delete,
+            self.renumber,
+            self.lose_the_line,
+            self.hour,
+        ]
+        for _ in range(events):
+            self.told.append(self._draw.choice(happens)())
+        self.settle()
+
+    def settle(self) -> None:
+        """In the end, what is stored is what is there."""
+        world = self._world
+        for _ in range(3):
+            world.database.advance(timedelta(hours=7))
+            report = world.sync(self._box, limits=LIMITS)
+        assert (report.synced, report.troubles) == ([self._box], []), (report, self.told)
+        assert world.stored(self._box) == there(self._dovecot.port), self.told
+        assert world.flags(self._box) == there(self._dovecot.port, flags=True), self.told
+        twice = (
+            "SELECT count(*) - count(DISTINCT (message_id, sha256)) FROM ponctuel.emails "
+            "WHERE mailbox_id = :id"
+        )
+        assert world.one(twice, id=self._box) == 0, self.told
+        unread = "SELECT count(*) FROM ponctuel.emails WHERE state NOT IN ('parsed','partial')"
+        assert world.one(unread) == 0, self.told
+
+    # What happens
+
+    def deliver(self) -> str:
+        folder, count = self._draw.choice(self._folders), self._draw.randint(1, 7)
+        mails = [self._mail() for _ in range(count)]
+        self._dovecot.deliver("compta", folder, mails)
+        return f"deliver {count} {folder}"
+
+    def expunge(self) -> str:
+        folder, uids = self._some()
+        if uids:
+            self._dovecot.expunge("compta", folder, uids)
+        return f"expunge {uids} {folder}"
+
+    def move(self) -> str:
+        folder, uids = self._some()
+        target = self._draw.choice(self._folders)
+        if uids and target != folder:
+            self._dovecot.move("compta", folder, uids, target)
+        return f"move {uids} {folder} {target}"
+
+    def copy(self) -> str:
+        folder, uids = self._some()
+        target = self._draw.choice(self._folders)
+        if uids:
+            with self._dovecot.client("compta", folder) as client:
+                client.copy(uids, target)
+        return f"copy {uids} {folder} {target}"
+
+    def flag(self) -> str:
+        folder, uids = self._some()
+        flags = self._draw.sample([b"\\Seen", b"\\Flagged", b"$Important"], 2)
+        if uids:
+            self._dovecot.set_flags("compta", folder, uids, flags)
+        return f"flag {uids} {folder}"
+
+    def create(self) -> str:
+        folder = self._draw.choice(OWN)
+        if folder not in self._folders:
+            self._dovecot.create("compta", folder)
+            self._folders.append(folder)
+        return f"create {folder}"
+
+    def rename(self) -> str:
+        olds = [folder for folder in self._folders if folder in OWN]
+        news = [folder for folder in (*OWN, "Autre") if folder not in self._folders]
+        if not olds or not news:
+            return "rename nothing"
+        old, new = self._draw.choice(olds), self._draw.choice(news)
+        if any(folder.startswith(f"{old}/") for folder in self._folders) or old in new:
+            return "rename nothing"
+        self._dovecot.rename("compta", old, new)
+        self._folders[self._folders.index(old)] = new
+        return f"rename {old} {new}"
+
+    def delete(self) -> str:
+        folder = self._draw.choice(self._folders)
+        if folder in ("INBOX", "Archive", "Sent"):
+            return "delete nothing"
+        self._dovecot.delete("compta", folder)
+        self._folders.remove(folder)
+        return f"delete {folder}"
+
+    def renumber(self) -> str:
+        folder = self._draw.choice(self._folders)
+        self._dovecot.change_uidvalidity("compta", folder)
+        return f"renumber {folder}"
+
+    def sync(self) -> str:
+        self._world.sync(self._box, limits=LIMITS)
+        return "sync"
+
+    def die(self) -> str:
+        step = self._draw.randint(1, 60)
+        died = killed_at(step, self._world, self._box, limits=LIMITS)
+        self._world.database.advance(timedelta(minutes=5))
+        return f"die {step} {died}"
+
+    def lose_the_line(self) -> str:
+        self._relay.cut_after = self._draw.randint(200, 6000)
+        self._world.sync(self._box, limits=LIMITS)
+        self._relay.cut_after = None
+        return "cut"
+
+    def hour(self) -> str:
+        self._world.database.advance(timedelta(minutes=61))
+        return "hour"
+
+    def _mail(self) -> bytes:
+        """Sometimes one that was there before, or shares its Message-ID, or has none."""
+        self._number += 1
+        number = self._number if self._draw.random() < 0.8 else self._draw.randint(1, self._number)
+        body = self._draw.choice(BODIES)
+        missing = [name for name in ("Message_ID", "Received") if self._draw.random() < 0.1]
+        return mail(number, body, **dict.fromkeys(missing, ""))
+
+    def _some(self) -> tuple[str, list[int]]:
+        folder = self._draw.choice(self._folders)
+        uids = self._dovecot.uids("compta", folder)
+        return folder, self._draw.sample(uids, min(len(uids), self._draw.randint(1, 3)))
