@@ -39,9 +39,7 @@ _BODY = re.compile(
 _ITEM = rb'[A-Z0-9.-]+ (?:\d+|"[^"\\]*"|(?<=FLAGS )\([^()"\[]*\))'
 _NAMED = re.compile(rb'([A-Z0-9.-]+) (?:(\d+)|"([^"\\]*)"|(?<=FLAGS )\(([^()"\[]*)\))')
 _PLAIN = re.compile(rb"\(%s(?: %s)*\)" % (_ITEM, _ITEM))
-_PLAIN_BODY = re.compile(
-    rb"[( ]BODY\[(?:HEADER(?:\.FIELDS \([^)]{0,100}\))?)?\](?:<\d{1,10}>)? $", re.IGNORECASE
-)
+_PLAIN_BODY = re.compile(rb"\((?:%s )*(BODY\[(?:HEADER)?\]) " % _ITEM)
 
 # Of one message: what FETCH tells, by name in capitals.
 Told = dict[bytes, Value]

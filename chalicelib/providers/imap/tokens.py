@@ -58,7 +58,8 @@ def values(parts: Iterable[bytes | Literal]) -> list[Value]:
         if isinstance(part, Literal):
             current.append(part)
             continue
-        for found in _TOKEN.finditer(part):
+        # Spaces at the end would be tried from each of them.
+        for found in _TOKEN.finditer(part.rstrip(b" ")):
             kind = found.lastindex
             if kind == 4:
                 atom = found[4]
