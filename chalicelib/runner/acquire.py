@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from chalicelib.runner import lease, ledger, progress
-from chalicelib.runner.job import Job, Run, Step
+from chalicelib.runner.job import Errand, Job, Run, Step
 from chalicelib.runner.lease import State
 from chalicelib.runner.schedule import Schedule
 
@@ -150,6 +150,8 @@ def _adopt(
     died = left["status"] == "running"
     too_often = died and left["attempt"] >= DEATHS
     step = _step(job, left["step"]) if left["items_left"] else None
+    if step is not None and isinstance(step.effect, Errand):
+        step = None  # it has leases on its items, and finds the one at fault itself
     after = _After(int(left["attempt"]) + died, left["batch_limit"])
     if too_often and step is not None:
         size = min(left["batch_limit"] or step.batch, left["items_left"])

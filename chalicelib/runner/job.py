@@ -100,8 +100,9 @@ class Effect(Protocol):
 class Errand(Protocol):
     """What a step does that has to ask others' servers in between: it has no transaction around it,
     makes its own, and keeps its own leases on what it treats. `run_errand` ends before the deadline
-    is near, with whatever it came to; what it leaves is due again at the next slot. Items that kill
-    the process are narrowed down and set aside as in any step."""
+    is near, with whatever it came to; what it leaves is due again at the next slot. An item that
+    kills the process is for it to find: a run that dies too often is closed *failed*, and the next
+    slot begins anew."""
 
     def run_errand(
         self, run: Run, engine: Engine, deadline: Deadline, items: Sequence[tuple[str, str]]

@@ -47,7 +47,7 @@ def test_a_database_that_is_down_is_said_in_french_and_the_work_is_done_once_it_
         wire.tick(job)
     wire.proxy.accept()
     wire.tick(job, hours=0)
-    assert not verdict(deployment, SCENARIOS[job].expected)
+    assert not SCENARIOS[job].verify(deployment, SCENARIOS[job].expected)
 
 
 @pytest.mark.parametrize("job", jobs.NAMES)
@@ -63,7 +63,7 @@ def test_a_read_only_database_is_said_in_french_and_nothing_is_sent(
     assert deployment.smtp.received() == []
     deployment.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
     deployment.tick(job, hours=0)
-    assert not verdict(deployment, SCENARIOS[job].expected)
+    assert not SCENARIOS[job].verify(deployment, SCENARIOS[job].expected)
 
 
 def test_a_slow_database_only_takes_longer(deployment: Deployment, wire: Wire) -> None:
@@ -86,7 +86,7 @@ def test_a_database_that_says_nothing_holds_the_process_no_longer_than_its_time_
     wire.proxy.cut()
     wire.proxy.half_open = False
     wire.tick(job, hours=0)
-    assert not verdict(deployment, SCENARIOS[job].expected)
+    assert not SCENARIOS[job].verify(deployment, SCENARIOS[job].expected)
 
 
 @pytest.mark.parametrize("failure", FAILURES)

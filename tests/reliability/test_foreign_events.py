@@ -14,7 +14,7 @@ from chalicelib import jobs
 from chalicelib.runner.events import DOORS, envelope
 from chalicelib.runner.request import request, request_dry_run
 from tests.harness import Context, Deployment
-from tests.reliability.scenarios import SCENARIOS, state_of, verdict
+from tests.reliability.scenarios import SCENARIOS, state_of
 
 pytestmark = pytest.mark.parametrize("job", jobs.NAMES)
 
@@ -118,4 +118,4 @@ def test_the_same_event_twice_has_one_effect(deployment: Deployment, job: str) -
     before = state_of(deployment)
     send(job, event)
     assert state_of(deployment) == before
-    assert not verdict(deployment, scenario.expected)
+    assert not scenario.verify(deployment, scenario.expected)

@@ -124,24 +124,22 @@ def test_the_lease_lasts_as_long_as_the_process_can_live(stand: Stand) -> None:
     assert left[0] > timedelta(seconds=750)
 
 
-def test_an_item_that_kills_the_process_is_set_aside_and_the_others_are_visited(
-    stand: Stand,
-) -> None:
+def test_a_run_that_dies_each_time_is_closed_and_no_item_is_blamed_for_it(stand: Stand) -> None:
     stand.work(job(steps=()))
     stand.advance(HOUR)
-    for _ in range(12):
+    for _ in range(9):
         child = os.fork()
         if child == 0:
             stand.engine.dispose(close=False)
             work(visiting(Visit(deadly="a2")), stand.bench(), Deadline.after(300))
             os._exit(0)
-        _, status = os.waitpid(child, 0)
-        stand.advance(timedelta(minutes=10))
-        if status == 0 and stand.runs()[-1]["finished_at"]:
+        os.waitpid(child, 0)
+        stand.advance(timedelta(minutes=6))
+        if stand.runs()[-1]["finished_at"]:
             break
-    assert set(stand.done()) == {"a1", "b1"}
-    quarantined = stand.rows("SELECT item FROM ponctuel.quarantine")
-    assert quarantined == [{"item": "a2"}]
+    run = stand.runs()[-1]
+    assert (run["status"], run["error_code"]) == ("failed", "process_killed")
+    assert stand.rows("SELECT item FROM ponctuel.quarantine") == []
 
 
 def test_a_dry_run_sends_nobody(stand: Stand) -> None:
