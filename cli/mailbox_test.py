@@ -80,6 +80,8 @@ def show(screen: Console, data: dict[str, Any]) -> None:
     )  # fmt: skip
     count = sum(one["to_read"] or 0 for one in data["folders"])
     folders = output.plural(sum(one["read"] for one in data["folders"]), "dossier", "dossiers")
-    since = f" reçus depuis le {data['since']:%d/%m/%Y}" if data["since"] else ""
     messages = output.plural(count, "message", "messages")
-    output.line(screen, f"{messages}{since} dans {folders}. Rien n'a été changé.")
+    if data["since"]:
+        received = output.plural(count, "message reçu", "messages reçus")
+        messages = f"{received} depuis le {data['since']:%d/%m/%Y}"
+    output.line(screen, f"{messages} dans {folders}. Rien n'a été changé.")

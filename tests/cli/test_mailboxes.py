@@ -235,7 +235,8 @@ def test_a_test_follows_the_patterns_and_the_first_day(
         "Été 2026": 0,
         "Junk": 0,
     }
-    assert "0 message reçus depuis" not in ponctuel("mailbox", "test", here).out
+    shown = ponctuel("mailbox", "test", here).out
+    assert "0 message reçu depuis le 01/01/2199 dans 2 dossiers." in shown
 
 
 def test_a_wrong_password_is_said_in_french_and_mended_by_another(
