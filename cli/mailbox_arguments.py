@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from argparse import Namespace
+from collections.abc import Callable
 from getpass import getpass
-from typing import Any
+from typing import TypeVar
 
 from chalicelib import setting_types, setting_types_inbox
-from chalicelib.domain.inbox import known_hosts
-from chalicelib.domain.inbox.credentials import Credentials, Password, Tokens
-from chalicelib.domain.inbox.known_hosts import HOSTERS, KnownHost
-from chalicelib.domain.inbox.mailboxes import NewMailbox
 from chalicelib.errors import BadRequest
+from chalicelib.mailboxes import known_hosts
+from chalicelib.mailboxes.credentials import Credentials, Password, Tokens
+from chalicelib.mailboxes.directory import NewMailbox
+from chalicelib.mailboxes.known_hosts import HOSTERS, KnownHost
+from chalicelib.providers.imap.account import Security
 from chalicelib.settings import Settings
 from cli.arguments import add_business, day, french, listed
+
+T = TypeVar("T")
 
 SECURITIES = {"tls": "TLS", "starttls": "STARTTLS", "none": "aucune"}
 ISSUERS = {"google": "Google", "microsoft": "Microsoft"}
@@ -72,7 +76,7 @@ def new_mailbox(arguments: Namespace, settings: Settings) -> NewMailbox:
             f"--host (imap.votre-fournisseur.fr, ou {listed(HOSTERS)})."
         )
     _check_issuer(arguments.oauth, known)
-    security = arguments.security or ("starttls" if arguments.port == 143 else "tls")
+    security: Security = arguments.security or ("starttls" if arguments.port == 143 else "tls")
     if security == "none" and not settings.inbox_private_hosts.allows(server, server):
         raise BadRequest(
             "Sans chiffrement, le mot de passe se lirait en chemin : --security none n'est permis "
@@ -138,7 +142,7 @@ def port(text: str) -> int:
     return _checked(setting_types.whole_number(1, 65_535), text)
 
 
-def _checked(parse: Any, text: str) -> Any:
+def _checked(parse: Callable[[str], T], text: str) -> T:
     try:
         return parse(text)
     except setting_types.UnusableError as error:

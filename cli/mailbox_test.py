@@ -6,10 +6,10 @@ from typing import Any
 
 from rich.console import Console
 
-from chalicelib.domain.inbox import mailboxes
-from chalicelib.domain.inbox.folders import chosen
-from chalicelib.domain.inbox.mailboxes import Row
-from chalicelib.domain.inbox.opening import Opener
+from chalicelib.mailboxes import directory as mailboxes
+from chalicelib.mailboxes.directory import Row
+from chalicelib.mailboxes.folders import chosen
+from chalicelib.mailboxes.opening import Opener
 from chalicelib.providers.imap.port import Folder, ImapError, MailSession
 from cli import output
 from cli.source import Source

@@ -8,10 +8,11 @@ from typing import Any
 
 from rich.console import Console
 
-from chalicelib.domain.inbox import credentials, mailboxes
-from chalicelib.domain.inbox.credentials import Keyring
-from chalicelib.domain.inbox.mailboxes import Row
 from chalicelib.errors import BadRequest
+from chalicelib.mailboxes import credentials
+from chalicelib.mailboxes import directory as mailboxes
+from chalicelib.mailboxes.credentials import Keyring
+from chalicelib.mailboxes.directory import Row
 from cli import output
 from cli.arguments import add_business, command, group, positive
 from cli.contacts import require_business
@@ -67,7 +68,7 @@ def _add(arguments: Namespace) -> int:
             require_business(connection, arguments.business)
         keyring = Keyring.of(source.settings)
         if arguments.oauth:
-            from chalicelib.domain.inbox.opening import renewal
+            from chalicelib.mailboxes.opening import renewal
 
             renewal(source.settings, arguments.oauth)  # or nothing could be done with the token
         mailbox = new_mailbox(arguments, source.settings)

@@ -28,6 +28,7 @@ from chalicelib.settings import Settings, settings
 
 if TYPE_CHECKING:
     from chalicelib.outbox.channels import Outbox
+    from chalicelib.providers.storage.port import Storage
 
 
 def scheduled(job: Job, event: Any) -> dict[str, Any]:
@@ -93,7 +94,6 @@ def open_outbox(engine: Engine, current: Settings) -> Outbox:
     from chalicelib.outbox.rates import Rate
     from chalicelib.providers.ledger_mark import open_mark_store
     from chalicelib.providers.mail import open_mail
-    from chalicelib.providers.storage import open_storage
     from chalicelib.providers.whatsapp import open_whatsapp
 
     channels: dict[str, Channel] = {}
@@ -119,11 +119,18 @@ def open_outbox(engine: Engine, current: Settings) -> Outbox:
     return Outbox(
         engine=engine,
         channels=channels,
-        storage=open_storage(current.storage_url.url) if current.storage_url else None,
+        storage=open_store(current),
         reserve=current.quota_reserve / 100,
         proofs=proofs.sources(current),
         mark=open_mark_store(current.stage, current.ledger_mark_file),
     )
+
+
+def open_store(current: Settings) -> Storage | None:
+    """This stage's store of documents and mails; None when STORAGE_URL is not set."""
+    from chalicelib.providers.storage import open_storage
+
+    return open_storage(current.storage_url.url) if current.storage_url else None
 
 
 def _delivery(job: Job, engine: Engine, current: Settings) -> Delivery:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.inbox.credentials import Keyring, Password, Tokens
+from chalicelib.mailboxes.credentials import Keyring, Password, Tokens
 from sandbox import dovecot, token_issuer
 from tests.cli.command_line import Answer, CommandLine
 from tests.database import Server

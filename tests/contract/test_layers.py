@@ -19,8 +19,10 @@ WAY = {
     "db": set(),
     "providers": set(),
     "runner": {"db"},
+    "mail": set(),
+    "mailboxes": {"db", "mail", "providers", "runner"},
     "outbox": {"db", "providers", "runner"},
-    "domain": {"db", "outbox", "runner"},
+    "domain": {"db", "mail", "mailboxes", "outbox", "runner"},
     "jobs": {"db", "domain", "outbox", "runner"},
     "routes": {"db", "domain", "jobs", "outbox", "runner"},
 }
@@ -30,7 +32,7 @@ BESIDES = {
     "outbox.go_live": {"domain"},  # lists the kinds by name, as `kinds.load` finds one
     "outbox.inbound": {"domain"},  # finds the domains' listeners, in the same way
     "routes.webhooks": {"providers.sns"},  # Amazon's certificate is fetched to check its signature
-    "domain.inbox.opening": {"providers"},  # a mailbox is read while its credentials are at hand
+    "mailboxes.opening": {"providers"},  # a mailbox is read while its credentials are at hand
     "runner.dry_run": {"outbox"},  # says whether each letter could be composed, as delivery does
     "redaction": {"db.sqlstate"},  # a database error is told by its code, not by its text
     "settings_sending": {"providers.mail.port"},  # a sender is an address, as mail has it

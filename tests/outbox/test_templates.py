@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.inbox.standing import GRAVITY
+from chalicelib.mailboxes.standing import GRAVITY
 from chalicelib.outbox.rendering import TEMPLATES, Rendered, render, sample
 
 MAIL = sorted(folder.name for folder in (TEMPLATES / "mail").iterdir() if folder.is_dir())

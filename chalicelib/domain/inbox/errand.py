@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, text
@@ -33,14 +34,17 @@ class ReadMailboxes:
     def run_errand(
         self, run: Run, engine: Engine, deadline: Deadline, items: Sequence[tuple[str, str]]
     ) -> Outcome:
-        from chalicelib.domain.inbox.opening import Opener
-        from chalicelib.domain.inbox.sync import sync_mailboxes
-        from chalicelib.providers.storage import open_storage
+        from chalicelib.domain.inbox.outcomes import record
+        from chalicelib.domain.inbox.settle import settle
+        from chalicelib.mailboxes.opening import Opener
+        from chalicelib.mailboxes.sync import sync_mailboxes
+        from chalicelib.runner.invocation import open_store
         from chalicelib.settings import settings
 
         current = settings()
         try:
-            if current.storage_url is None:
+            storage = open_store(current)
+            if storage is None:
                 raise SettingsError(
                     "STORAGE_URL n'est pas renseigné : les e-mails reçus n'ont pas de place où "
                     "être gardés. " + current.how_to_set("STORAGE_URL")
@@ -54,12 +58,12 @@ class ReadMailboxes:
             )
         report = sync_mailboxes(
             engine,
-            open_storage(current.storage_url.url),
+            storage,
             [int(item) for _business, item in items],
             deadline=deadline,
             open_session=opener,
-            next_tick=run.now + APART,
-            run_id=run.id,
+            settle=settle,
+            record=partial(record, next_tick=run.now + APART, run_id=run.id),
         )
         return Outcome(
             counts=+report.counts,

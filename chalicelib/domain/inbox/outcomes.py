@@ -6,15 +6,15 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, text
 
-from chalicelib.domain.inbox.standing import Decision, Host, Standing, failed, succeeded
 from chalicelib.domain.inbox.trouble import NOTICES
+from chalicelib.mailboxes.report import Outcome, Recorded
+from chalicelib.mailboxes.standing import Decision, Host, Standing, failed, succeeded
 from chalicelib.outbox.plan import allow_list, planning_statement
 
 # Of the host's mailboxes, those of this call are counted by what has just become of them.
@@ -51,32 +51,6 @@ UPDATE ponctuel.mailboxes m
     error text, told_code text)
  WHERE m.id = n.id
 """)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How the sync of one mailbox ended, by the process that holds it under `fence`.
-
-    `code` is None when nothing failed, else the code of the `PonctuelError`, whose French text is
-    `error`. `complete`: nothing was left for want of time; what was is taken up at once.
-    """
-
-    mailbox_id: int
-    fence: int
-    code: str | None = None
-    error: str = ""
-    complete: bool = True
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """Ids of mailboxes. `lost`: somebody else holds them now (or they are gone), nothing was
-    written. `stopped`: those that are switched off or wait for their owner from now on."""
-
-    written: tuple[int, ...]
-    lost: tuple[int, ...]
-    stopped: tuple[int, ...]
-    told: int
 
 
 def record(

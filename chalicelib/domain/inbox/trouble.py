@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, text
 
-from chalicelib.domain.inbox.standing import DISABLED_AFTER, Standing, still_to_tell
+from chalicelib.mailboxes.standing import DISABLED_AFTER, Standing, still_to_tell
 from chalicelib.outbox.kinds import Cancel, Claimed, Send, Verdict
 
 MAILBOX_TROUBLE = "inbox.mailbox_trouble"

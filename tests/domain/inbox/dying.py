@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from chalicelib.domain.inbox.report import Report
-from chalicelib.domain.inbox.sync import sync_mailboxes
+from chalicelib.domain.inbox.outcomes import record
+from chalicelib.domain.inbox.settle import settle
+from chalicelib.mailboxes.report import Report
+from chalicelib.mailboxes.sync import sync_mailboxes
 from chalicelib.providers.storage.folder import FolderStorage
 from chalicelib.runner.deadline import Deadline
 from tests.domain.inbox.world import NOW, World
@@ -44,7 +47,8 @@ class Life:
             mailbox_ids,
             deadline=Deadline.after(95),
             open_session=lambda row, seconds: _Session(self, world.open(row, seconds)),  # type: ignore[arg-type, return-value]
-            next_tick=NOW,
+            settle=settle,
+            record=partial(record, next_tick=NOW),
             **options,
         )
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 
-from chalicelib.domain.inbox.credentials import Credentials, Keyring, Password
+from chalicelib.mailboxes.credentials import Credentials, Keyring, Password
 
 KEY = "A2eU6yJ4r0N8tqk3vP5xw7Zs9bD1fH-cLmQgR_iTjo0="
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from chalicelib.domain.inbox.access import Renewal, access_token
-from chalicelib.domain.inbox.credentials import Keyring, Password, Tokens
 from chalicelib.errors import NotFound, SettingsError
+from chalicelib.mailboxes.access import Renewal, access_token
+from chalicelib.mailboxes.credentials import Keyring, Password, Tokens
 from chalicelib.providers import oauth
 from chalicelib.providers.imap.port import ImapError
 from sandbox.token_issuer import TokenIssuer

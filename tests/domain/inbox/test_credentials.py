@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from chalicelib.domain.inbox.credentials import Keyring, Password, Rotated, Tokens, rotate
 from chalicelib.errors import SettingsError
+from chalicelib.mailboxes.credentials import Keyring, Password, Rotated, Tokens, rotate
 from chalicelib.settings import Settings
 from tests.database import Database
 from tests.domain.inbox.mailbox_rows import KEY, add
@@ -73,7 +73,7 @@ def test_the_first_key_encrypts_and_the_others_still_decrypt() -> None:
 def test_rotating_puts_every_mailbox_under_the_first_key_and_loses_none(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chalicelib.domain.inbox.credentials.AT_ONCE", 2)
+    monkeypatch.setattr("chalicelib.mailboxes.credentials.AT_ONCE", 2)
     lost = urlsafe_b64encode(b"3" * 32).decode()
     with database.begin() as connection:
         old = [add(connection, f"{n}@a.fr", credentials=Password(f"p{n}")) for n in range(3)]

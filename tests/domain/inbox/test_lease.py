@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.domain.inbox import lease
-from chalicelib.domain.inbox.lease import Desk
 from chalicelib.errors import LeaseLost
+from chalicelib.mailboxes import lease
+from chalicelib.mailboxes.lease import Desk
 from sandbox.dovecot import DovecotSandbox
 from tests.domain.inbox.relay import Relay
 from tests.domain.inbox.world import World, mail, there

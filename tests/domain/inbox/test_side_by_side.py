@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.inbox.reading import Limits
-from chalicelib.domain.inbox.sync import Crew
 from chalicelib.errors import ProviderError
+from chalicelib.mailboxes.reading import Limits
+from chalicelib.mailboxes.sync import Crew
 from chalicelib.providers.imap.port import ImapError
 from chalicelib.providers.storage.folder import FolderStorage
 from sandbox.dovecot import DovecotSandbox

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from chalicelib.domain.inbox.standing import (
+from chalicelib.mailboxes.standing import (
     DISABLED_AFTER,
     DISABLED_COUNT,
     GRAVITY,

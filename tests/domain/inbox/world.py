@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from typing import Any
 from imapclient.imap_utf7 import decode
 from sqlalchemy import Engine, text
 
-from chalicelib.domain.inbox.report import Report
-from chalicelib.domain.inbox.sync import sync_mailboxes
+from chalicelib.domain.inbox.outcomes import record
+from chalicelib.domain.inbox.settle import settle
+from chalicelib.mailboxes.report import Report
+from chalicelib.mailboxes.sync import sync_mailboxes
 from chalicelib.providers.imap.account import ImapAccount
 from chalicelib.providers.imap.session import open_session
 from chalicelib.providers.storage.folder import FolderStorage
@@ -90,7 +93,8 @@ class World:
         given = {
             "deadline": Deadline.after(seconds + 35),
             "open_session": self.open,
-            "next_tick": NOW + timedelta(minutes=5),
+            "settle": settle,
+            "record": partial(record, next_tick=NOW + timedelta(minutes=5)),
             **options,
         }
         storage = FolderStorage(self.folder)

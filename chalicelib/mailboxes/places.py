@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from chalicelib.domain.inbox.folders import KnownFolder
+from chalicelib.mailboxes.folders import KnownFolder
 from chalicelib.providers.imap.port import Listed
 
 # A message that the server lists and does not give is asked for again after 15 minutes, an hour,

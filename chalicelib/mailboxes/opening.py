@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from chalicelib.domain.inbox.access import Renewal, access_token
-from chalicelib.domain.inbox.credentials import Keyring, Password
 from chalicelib.errors import SettingsError
+from chalicelib.mailboxes.access import Renewal, access_token
+from chalicelib.mailboxes.credentials import Keyring, Password
 from chalicelib.providers.imap.account import ImapAccount
 from chalicelib.providers.imap.port import ImapError, MailSession
 from chalicelib.providers.imap.session import open_session

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import islice
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from chalicelib import logs
-from chalicelib.domain.inbox import places
-from chalicelib.domain.inbox.copies import Copies
-from chalicelib.domain.inbox.folders import KnownFolder
-from chalicelib.domain.inbox.lease import Desk, Held
-from chalicelib.domain.inbox.memory import Memory
-from chalicelib.domain.inbox.parsing import Parsing, Raw, header_key
-from chalicelib.domain.inbox.places import Alike, Row
 from chalicelib.mail.identity import Identity, artificial_id, head, identify
 from chalicelib.mail.structure import header_end
+from chalicelib.mailboxes import places
+from chalicelib.mailboxes.copies import Copies
+from chalicelib.mailboxes.folders import KnownFolder
+from chalicelib.mailboxes.lease import Desk, Held
+from chalicelib.mailboxes.memory import Memory
+from chalicelib.mailboxes.parsing import Parsing, Raw, header_key
+from chalicelib.mailboxes.places import Alike, Row
 from chalicelib.providers.imap.port import Fetched, ImapError, Listed, MailSession
 from chalicelib.providers.storage.keys import mail_key
 
@@ -50,6 +52,11 @@ class Limits:
     mailbox_seconds: float = 60.0
 
 
+# Tells what a mailbox's new e-mails mean, so many at most, in the caller's transaction. Counts what
+# was done; nothing when nothing is left.
+Settle = Callable[[Connection, int, int], Mapping[str, int]]
+
+
 @dataclass
 class Tools:
     """What the mailboxes of a run share. `work`: a folder for messages that are too large for the
@@ -61,6 +68,7 @@ class Tools:
     memory: Memory
     limits: Limits
     work: Path
+    settle: Settle
 
 
 @dataclass

@@ -16,24 +16,13 @@ from contextlib import ExitStack
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from chalicelib import logs
-from chalicelib.domain.inbox import lease
-from chalicelib.domain.inbox.copies import Copies
-from chalicelib.domain.inbox.lease import Candidate, Desk, Held
-from chalicelib.domain.inbox.mailbox_sync import sync_mailbox
-from chalicelib.domain.inbox.memory import Memory
-from chalicelib.domain.inbox.outcomes import Outcome, Recorded, record
-from chalicelib.domain.inbox.parsing import Parse, Parsing
-from chalicelib.domain.inbox.reading import Limits, Tools, Turn
-from chalicelib.domain.inbox.report import Report, Trouble
 from chalicelib.errors import (
     DatabaseUnavailable,
     LeaseLost,
@@ -42,6 +31,14 @@ from chalicelib.errors import (
     SchemaOutdated,
 )
 from chalicelib.mail.parse import parse
+from chalicelib.mailboxes import lease
+from chalicelib.mailboxes.copies import Copies
+from chalicelib.mailboxes.lease import Candidate, Desk, Held
+from chalicelib.mailboxes.mailbox_sync import sync_mailbox
+from chalicelib.mailboxes.memory import Memory
+from chalicelib.mailboxes.parsing import Parse, Parsing
+from chalicelib.mailboxes.reading import Limits, Settle, Tools, Turn
+from chalicelib.mailboxes.report import Outcome, Recorded, Report, Trouble
 from chalicelib.providers.imap.port import ImapError, MailSession
 from chalicelib.providers.storage.port import Storage
 from chalicelib.runner.deadline import Deadline
@@ -62,6 +59,8 @@ OWED: list[Held] = []
 # Logs in to a mailbox, whose row in `mailboxes` it is given; everything ends after so many seconds.
 # Raises `ImapError`.
 OpenSession = Callable[[Mapping[str, Any], float], MailSession]
+# Writes how mailboxes' turns ended, in the caller's transaction.
+Ending = Callable[[Connection, Sequence[Outcome]], Recorded]
 
 
 @dataclass(frozen=True)
@@ -83,26 +82,26 @@ def sync_mailboxes(
     *,
     deadline: Deadline,
     open_session: OpenSession,
-    next_tick: datetime,
-    run_id: UUID | None = None,
+    settle: Settle,
+    record: Ending,
     parse: Parse = parse,
     limits: Limits | None = None,
     crew: Crew | None = None,
     memory: int = MEMORY,
 ) -> Report:
     """Reads these mailboxes, in this order, until each is read or the deadline is near, and writes
-    what became of each. `next_tick` (aware): when a mailbox that is well is due again. What is
-    wrong with one is in the report. Raises `DatabaseUnavailable`, `SchemaOutdated`, and what is
-    wrong with the program; the mailboxes are then given back as far as the database allows."""
+    what became of each. `settle` tells what new e-mails mean, `record` what becomes of mailboxes
+    whose turn is over (see `domain.inbox`). What is wrong with one is in the report. Raises
+    `DatabaseUnavailable`, `SchemaOutdated`, and what is wrong with the program; the mailboxes are
+    then given back as far as the database allows."""
     limits = limits or Limits()
     with ExitStack() as stack:
         desk = Desk(engine)
         copies = stack.enter_context(Copies(storage))
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ponctuel-inbox-")))
         parsing = Parsing(desk, copies, parse, in_memory=limits.in_memory)
-        tools = Tools(desk, copies, parsing, Memory(memory), limits, work)
-        ends = partial(record, next_tick=next_tick, run_id=run_id)
-        return _Run(tools, deadline, open_session, ends, crew or Crew()).run(mailbox_ids)
+        tools = Tools(desk, copies, parsing, Memory(memory), limits, work, settle)
+        return _Run(tools, deadline, open_session, record, crew or Crew()).run(mailbox_ids)
 
 
 class _Run:
@@ -111,13 +110,13 @@ class _Run:
         tools: Tools,
         deadline: Deadline,
         open_session: OpenSession,
-        ends: Callable[[Connection, Sequence[Outcome]], Recorded],
+        record: Ending,
         crew: Crew,
     ) -> None:
         self._tools = tools
         self._deadline = deadline
         self._open_session = open_session
-        self._ends = ends
+        self._record = record
         self._crew = crew
         self._report = Report()
         # All of these are touched with `_turn` only.
@@ -128,6 +127,7 @@ class _Run:
         self._busy: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         self._error: BaseException | None = None
+        self._dead_at: datetime | None = None
         # What is taken and not given back yet.
         self._taken: dict[int, Held] = {}
 
@@ -135,7 +135,8 @@ class _Run:
         with self._tools.desk.transaction() as connection:
             if OWED:
                 lease.give_back(connection, OWED)
-            candidates = lease.survey(connection, mailbox_ids)
+            candidates, clock = lease.survey(connection, mailbox_ids)
+        self._dead_at = clock and clock + self._lifetime()
         OWED.clear()
         found = {one.id for one in candidates}
         self._report.elsewhere += [one for one in mailbox_ids if one not in found]
@@ -152,6 +153,9 @@ class _Run:
             self._clear_away()
             raise self._error
         return self._report
+
+    def _lifetime(self) -> timedelta:
+        return timedelta(seconds=max(0.0, self._deadline.remaining())) + lease.GRACE
 
     def _clear_away(self) -> None:
         """This process lives on: nobody has died of what it had."""
@@ -238,10 +242,10 @@ class _Run:
     def _take(self, group: list[Candidate]) -> None:
         for one in group:
             self._queue.remove(one)
-        lifetime = timedelta(seconds=max(0.0, self._deadline.remaining())) + lease.GRACE
         with self._tools.desk.transaction() as connection:
             self._close_ended(connection)
-            held = lease.take(connection, [one.id for one in group], lifetime)
+            ids = [one.id for one in group]
+            held = lease.take(connection, ids, self._lifetime(), self._dead_at)
         self._forget()
         taken = {one.id for one in held}
         self._taken.update((one.id, one) for one in held)
@@ -355,7 +359,7 @@ class _Run:
 
     def _close_ended(self, connection: Connection, unread: Sequence[Held] = ()) -> None:
         if self._ended:
-            recorded = self._ends(connection, [end for _held, end in self._ended])
+            recorded = self._record(connection, [end for _held, end in self._ended])
             self._report.counts["notices"] += recorded.told
         if unread:
             lease.give_back(connection, unread)

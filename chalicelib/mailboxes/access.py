@@ -16,8 +16,8 @@ from typing import Protocol
 from sqlalchemy import Engine, text
 
 from chalicelib.db.engine import transaction
-from chalicelib.domain.inbox.credentials import Keyring, Tokens
 from chalicelib.errors import NotFound, SettingsError
+from chalicelib.mailboxes.credentials import Keyring, Tokens
 
 # A first sync takes longer than what is left of many tokens; then the server ends the session.
 LEAST_LEFT = timedelta(minutes=5)

@@ -21,8 +21,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from chalicelib.db.engine import transaction
-from chalicelib.domain.inbox.folders import KnownFolder
 from chalicelib.errors import LeaseLost
+from chalicelib.mailboxes.folders import KnownFolder
 
 SUSPECT = 2
 CONDEMNED = 4
@@ -31,7 +31,8 @@ GRACE = timedelta(minutes=2)
 
 _SURVEY = text(f"""
 SELECT m.id, m.business_id, m.host, m.deaths >= {SUSPECT} AS suspect,
-       m.deaths >= {CONDEMNED} AND m.held_until > ponctuel.clock() - interval '1 day' AS condemned
+       m.deaths >= {CONDEMNED} AND m.held_until > ponctuel.clock() - interval '1 day' AS condemned,
+       ponctuel.clock() AS clock
   FROM jsonb_array_elements(CAST(:ids AS jsonb)) WITH ORDINALITY AS asked(id, nth)
   JOIN ponctuel.mailboxes m ON m.id = CAST(asked.id AS bigint)
  WHERE m.state = 'active' AND (m.held_until IS NULL OR m.held_until <= ponctuel.clock())
@@ -43,6 +44,7 @@ WITH free AS (
   SELECT id FROM ponctuel.mailboxes
    WHERE id IN (SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:ids AS jsonb)))
      AND state = 'active' AND (held_until IS NULL OR held_until <= ponctuel.clock())
+     AND (CAST(:dead_at AS timestamptz) IS NULL OR ponctuel.clock() < :dead_at)
    ORDER BY id FOR UPDATE SKIP LOCKED
 ), taken AS (
   UPDATE ponctuel.mailboxes m
@@ -131,16 +133,25 @@ class Desk:
             yield connection
 
 
-def survey(connection: Connection, mailbox_ids: Sequence[int]) -> list[Candidate]:
-    """Those of them that can be taken now, in the order given."""
-    found = connection.execute(_SURVEY, {"ids": json.dumps(list(mailbox_ids))})
-    return [Candidate(*row) for row in found]
+def survey(
+    connection: Connection, mailbox_ids: Sequence[int]
+) -> tuple[list[Candidate], datetime | None]:
+    """Those of them that can be taken now, in the order given; and the database's clock (aware),
+    None when there are none."""
+    found = connection.execute(_SURVEY, {"ids": json.dumps(list(mailbox_ids))}).all()
+    return [Candidate(*row[:-1]) for row in found], found[0].clock if found else None
 
 
-def take(connection: Connection, mailbox_ids: Collection[int], lifetime: timedelta) -> list[Held]:
+def take(
+    connection: Connection,
+    mailbox_ids: Collection[int],
+    lifetime: timedelta,
+    dead_at: datetime | None = None,
+) -> list[Held]:
     """Takes those that nobody holds, with all that is known of their folders: one statement.
-    `lifetime`: how long this process can still live, with a margin."""
-    values = {"ids": json.dumps(list(mailbox_ids)), "lifetime": lifetime}
+    `lifetime`: how long this process can still live, with a margin. `dead_at`: from then on, by the
+    database's clock, others take it for dead, and it takes nothing."""
+    values = {"ids": json.dumps(list(mailbox_ids)), "lifetime": lifetime, "dead_at": dead_at}
     found = connection.execute(_TAKE, values).mappings()
     held = []
     for row in found:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chalicelib.domain.inbox import folder_rows, folders, places
-from chalicelib.domain.inbox.folder_sync import sync_folder, try_again
-from chalicelib.domain.inbox.folders import KnownFolder
-from chalicelib.domain.inbox.reading import Turn
-from chalicelib.domain.inbox.report import Trouble
-from chalicelib.domain.inbox.sameness import same_messages
-from chalicelib.domain.inbox.settle import settle
+from chalicelib.mailboxes import folder_rows, folders, places
+from chalicelib.mailboxes.folder_sync import sync_folder, try_again
+from chalicelib.mailboxes.folders import KnownFolder
+from chalicelib.mailboxes.reading import Turn
+from chalicelib.mailboxes.report import Trouble
+from chalicelib.mailboxes.sameness import same_messages
 from chalicelib.providers.imap.port import Folder, ImapError
 
 # E-mails of one transaction.
@@ -48,7 +47,7 @@ def _settle(turn: Turn) -> bool:
     """What the new e-mails mean. False when the time was up before the end."""
     while not turn.over():
         with turn.tools.desk.writing(turn.held) as connection:
-            counts = settle(connection, turn.held.id, SETTLED)
+            counts = turn.tools.settle(connection, turn.held.id, SETTLED)
         if not counts:
             return True
         turn.counts.update(counts)

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from chalicelib import logs
-from chalicelib.domain.inbox import folder_rows, folders, places, reading
-from chalicelib.domain.inbox.folders import KnownFolder
-from chalicelib.domain.inbox.reading import Turn
-from chalicelib.domain.inbox.sameness import same_messages
+from chalicelib.mailboxes import folder_rows, folders, places, reading
+from chalicelib.mailboxes.folders import KnownFolder
+from chalicelib.mailboxes.reading import Turn
+from chalicelib.mailboxes.sameness import same_messages
 from chalicelib.providers.imap.port import Listed, Opened
 
 # When there may be more that is new, UIDs are asked for first, and messages in parts.

@@ -33,3 +33,29 @@ class Report:
     elsewhere: list[int] = field(default_factory=list)
     failed: list[Trouble] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the sync of one mailbox ended, by the process that holds it under `fence`.
+
+    `code` is None when nothing failed, else the code of the `PonctuelError`, whose French text is
+    `error`. `complete`: nothing was left for want of time; what was is taken up at once.
+    """
+
+    mailbox_id: int
+    fence: int
+    code: str | None = None
+    error: str = ""
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Ids of mailboxes. `lost`: somebody else holds them now (or they are gone), nothing was
+    written. `stopped`: those that are switched off or wait for their owner from now on."""
+
+    written: tuple[int, ...]
+    lost: tuple[int, ...]
+    stopped: tuple[int, ...]
+    told: int

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, text
 
-from chalicelib.domain.inbox.folders import STORM, STORM_REST, KnownFolder
+from chalicelib.mailboxes.folders import STORM, STORM_REST, KnownFolder
 from chalicelib.providers.imap.port import Folder, Opened
 
 _ADD = text("""

@@ -18,10 +18,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from chalicelib import logs
-from chalicelib.domain.inbox.copies import Copies
-from chalicelib.domain.inbox.lease import Desk, Held
 from chalicelib.errors import AttachmentUnavailable
 from chalicelib.mail.parsed import ParsedMail
+from chalicelib.mailboxes.copies import Copies
+from chalicelib.mailboxes.lease import Desk, Held
 from chalicelib.providers.storage.keys import mail_part_key
 
 TRIES = 3

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 
-from chalicelib.domain.inbox.credentials import Credentials, Keyring
 from chalicelib.errors import BadRequest, NotFound
+from chalicelib.mailboxes.credentials import Credentials, Keyring
 
 Row = dict[str, Any]
 

@@ -1,0 +1,1 @@
+"""How the businesses' mailboxes are read: whatever their mail means, that is `domain.inbox`."""
