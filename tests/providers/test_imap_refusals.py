@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.providers.imap.refusals import MESSAGES, refused, said_bye
+from chalicelib.providers.imap.refusals import MESSAGES, not_understood, refused, said_bye
 
 REFUSED = [
     "[AUTHENTICATIONFAILED] Invalid credentials (Failure)",  # Gmail
@@ -108,6 +108,19 @@ def test_the_status_that_xoauth2_is_refused_with_counts_before_words(
 )
 def test_a_goodbye(text: str, code: str) -> None:
     assert said_bye(text.encode()).code == code
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("User is authenticated but not connected.", "unavailable"),
+        ("Server Unavailable. 15", "unavailable"),
+        ("Command Argument Error. 11", "connection"),
+        ("[CLIENTBUG] Invalid login or password", "connection"),
+    ],
+)
+def test_an_outage_may_look_like_a_mistake_of_ours(text: str, code: str) -> None:
+    assert not_understood(text.encode()).code == code
 
 
 @given(st.sampled_from(["login", "open", "other"]), st.binary(max_size=300))

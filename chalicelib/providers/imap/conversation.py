@@ -8,7 +8,13 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from chalicelib.providers.imap.port import ImapError
-from chalicelib.providers.imap.refusals import Stage, fault, refused, said_bye
+from chalicelib.providers.imap.refusals import (
+    Stage,
+    fault,
+    not_understood,
+    refused,
+    said_bye,
+)
 from chalicelib.providers.imap.tokens import Literal, Unreadable, Value, values
 from chalicelib.providers.imap.wire import Wire
 
@@ -136,10 +142,8 @@ class Conversation:
         return kept, said.text
 
     def require_ok(self, done: Done, stage: Stage = "other") -> None:
-        if done.status == b"NO":
-            raise refused(stage, done.text)
         if done.status != b"OK":
-            raise fault("connection")
+            raise refused(stage, done.text) if done.status == b"NO" else not_understood(done.text)
 
     def nonsense(self) -> ImapError:
         """The error for what no IMAP server says; the conversation is over."""

@@ -73,6 +73,12 @@ def code_of(text: bytes) -> bytes:
     return found[1].upper() if found else b""
 
 
+def not_understood(text: bytes) -> ImapError:
+    """What a tagged BAD with this text means: Exchange has outages in this form too."""
+    transient = code_of(text) in _TRANSIENT_CODES or _TRANSIENT.search(text[:_MOST_TEXT])
+    return fault("unavailable" if transient else "connection")
+
+
 def refused(stage: Stage, text: bytes, *, status: int | None = None) -> ImapError:
     """What a tagged NO with this text means. `status`: of the JSON that XOAUTH2 is refused with."""
     return fault(_meaning(stage, text[:_MOST_TEXT], status))

@@ -196,14 +196,26 @@ class Session:
         self, uids: Sequence[int], items: bytes, take: Take
     ) -> Iterator[tuple[int, Literal, Told]]:
         wanted = set(uids)
+        nil: dict[int, Told] = {}
         sets = uid_sets(uids, most=MESSAGES_AT_ONCE)
-        for _, told in fetched(self._conversation, sets, items, take=take):
+        for response, told in fetched(self._conversation, sets, items, take=take):
+            if response.name == b"VANISHED":
+                for gone in with_vanished([], response) or ():
+                    nil.pop(gone, None)
+                continue
             uid = uid_of(told)
             bodies = [value for name, value in told.items() if name.startswith(b"BODY[")]
-            if uid in wanted and bodies:
-                wanted.discard(uid)
-                body = bodies[0]
-                yield uid, body if isinstance(body, Literal) else _short(text(body)), told
+            if uid not in wanted or uid is None or not bodies:
+                continue
+            wanted.discard(uid)
+            if bodies[0] is None:
+                # Dovecot gives nil for what was expunged meanwhile, and says so at the end.
+                nil[uid] = told
+                continue
+            body = bodies[0]
+            yield uid, body if isinstance(body, Literal) else _short(text(body)), told
+        for uid, told in nil.items():
+            yield uid, Literal(None, 0), told
 
     def changes(self, modseq: int) -> Changes:
         if not self._condstore:
