@@ -8,19 +8,26 @@ parsed: wherever a process dies, at most a batch is fetched again.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from itertools import islice
+from pathlib import Path
+
+from sqlalchemy import Connection
 
 from chalicelib import logs
 from chalicelib.mail.identity import Identity, artificial_id, head, identify
 from chalicelib.mail.structure import header_end
-from chalicelib.mailboxes import places, retries
+from chalicelib.mailboxes import places
+from chalicelib.mailboxes.copies import Copies
 from chalicelib.mailboxes.folders import KnownFolder
-from chalicelib.mailboxes.parsing import Raw, header_key
+from chalicelib.mailboxes.lease import Desk, Held
+from chalicelib.mailboxes.memory import Memory
+from chalicelib.mailboxes.parsing import Parsing, Raw, header_key
 from chalicelib.mailboxes.places import Alike, Row
-from chalicelib.mailboxes.turn import Limits, Turn
-from chalicelib.providers.imap.port import Fetched, ImapError, Listed
+from chalicelib.providers.imap.port import Fetched, ImapError, Listed, MailSession
 from chalicelib.providers.storage.keys import mail_key
 
 # Headers are asked for so many at a time, and messages listed.
@@ -32,6 +39,52 @@ UNKNOWN_SIZE = 100_000
 LONGEST_HEADER = 1_000_000
 
 _DELIVERED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one batch: messages, and bytes. `in_memory`: a message of more bytes is kept as a stub.
+    `mailbox_seconds`: then the next mailbox has its turn."""
+
+    batch_messages: int = 250
+    batch_bytes: int = 8_000_000
+    in_memory: int = 25_000_000
+    mailbox_seconds: float = 60.0
+
+
+# Tells what a mailbox's new e-mails mean, so many at most, in the caller's transaction. Counts what
+# was done; nothing when nothing is left.
+Settle = Callable[[Connection, int, int], Mapping[str, int]]
+
+
+@dataclass
+class Tools:
+    """What the mailboxes of a run share. `work`: a folder for messages that are too large for the
+    memory."""
+
+    desk: Desk
+    copies: Copies
+    parsing: Parsing
+    memory: Memory
+    limits: Limits
+    work: Path
+    settle: Settle
+
+
+@dataclass
+class Turn:
+    """One mailbox being read by one thread. `over` tells that its time is up."""
+
+    tools: Tools
+    held: Held
+    session: MailSession
+    over: Callable[[], bool]
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def since(self) -> date | None:
+        found: date | None = self.held.row["since"]
+        return found
 
 
 def take_in(
@@ -265,14 +318,14 @@ def _commit(
             last_uid=last_uid,
         )
         if nil:
-            given_up = retries.trouble(connection, folder, nil, "empty")
+            given_up = places.trouble(connection, folder, nil, "empty")
             turn.counts["given_up"] += given_up
         if blamed:
-            retries.trouble(connection, folder, blamed, "cut")
+            places.trouble(connection, folder, blamed, "cut")
         if not cursor and batch.cut is None:
             here = set(batch.rows) | set(nil)
             if lost := [one.uid for one in listed if one.uid not in here]:
-                retries.no_trouble(connection, folder, lost)
+                places.no_trouble(connection, folder, lost)
     turn.held.has_mail = turn.held.has_mail or bool(inserted)
     turn.counts.update(emails=len(inserted), known=len(batch.rows) - len(inserted), nil=len(nil))
     if nil:
