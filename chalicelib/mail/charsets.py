@@ -48,6 +48,11 @@ _COMMENT = re.compile(r"[*(\[]")  # a language (RFC 2231, 5), a comment, a Pytho
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])
 # Where windows-1252 has nothing, browsers and Python's own latin-1 see control characters.
+# Not of Western Europe: letters, punctuation, signs, arrows, boxes, pictures.
+_STRANGE = re.compile(
+    "[^\x00-\u017f\u02c6\u02dc\u2000-\u206f\u20a0-\u22ff\u2500-\u27bf\ufe0e\ufe0f\ufeff\ufffd"
+    "\U0001f000-\U0001faff]"
+)
 _HOLES = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 
 
@@ -62,8 +67,10 @@ def codec_of(label: str) -> str | None:
 
 def decode(data: bytes, label: str = "") -> tuple[str, bool]:
     """The text, without control characters other than tab, CR and LF, and whether it had to be
-    guessed or something of it was lost. UTF-8 that is labelled as a Latin charset is read as UTF-8:
-    other than by intent no text of theirs is also valid UTF-8."""
+    guessed or something of it was lost. UTF-8 that is labelled as a Latin charset is read as UTF-8,
+    if it is likely: hardly any text of theirs is also valid UTF-8."""
+    if not label and data.isascii():
+        return data.translate(None, _CONTROLS).decode("ascii"), False
     codec = codec_of(label[:80]) if label else "utf-8"
     if data.isascii() and (codec is None or codec in _LATIN):
         return data.translate(None, _CONTROLS).decode("ascii"), False
@@ -88,7 +95,9 @@ def clean(text: str) -> str:
 def _latin(data: bytes, codec: str | None, labelled: bool) -> tuple[str, bool]:
     data = data.translate(None, _CONTROLS)
     try:
-        return data.decode("utf-8").removeprefix("\ufeff"), False
+        text = data.decode("utf-8")
+        if codec in (None, "utf-8") or _likely(text):
+            return text.removeprefix("\ufeff"), False
     except UnicodeDecodeError as error:
         # Cut in the middle of its last character, as by a limit.
         head = data[: error.start]
@@ -99,6 +108,13 @@ def _latin(data: bytes, codec: str | None, labelled: bool) -> tuple[str, bool]:
     single = "cp1252" if codec in (None, "utf-8") else codec
     text, lost = _forgiving(data, single)
     return text, lost or codec in (None, "utf-8")
+
+
+def _likely(text: str) -> bool:
+    """Whether what is valid UTF-8 was meant as such, and not as Latin: `IMPAYÉ` before a
+    non-breaking space is valid by chance, and a letter of Africa."""
+    strange = _STRANGE.findall(text)
+    return not strange or (len(strange) > 4 and len(text) - len(strange) < 20 * len(strange))
 
 
 def _mostly_utf8(data: bytes) -> bool:

@@ -46,7 +46,7 @@ def nature_of(fields: Fields, subject: str, *, calendar: bool, receipt: bool) ->
         precedence in ("bulk", "junk"),
         _value(fields, b"x-auto-response-suppress") not in ("", "none"),
         any(value in (b"<>", b"") for value in fields.get(b"return-path", ())),
-        bool(_SUBJECT.search(subject.replace("’", "'"))),
+        bool(_SUBJECT.match(subject.replace("’", "'"))),
         b"x-ms-exchange-generated-message-source" in fields,
     )
     return "auto_reply" if sum(hints) >= 2 else "mail"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from chalicelib.mail.charsets import decode
 from chalicelib.mail.encoded_words import words
 
-Parameters = dict[str, str]
+Parameters = Mapping[str, str]
 
 # More than these are nobody's; a name in a hundred sections is no name.
 MAX_PARAMETERS = 100
+_SHORT = 100  # bytes of a value that is likely to come again: `text/plain; charset=utf-8`
 _PARAMETER = re.compile(r';\s*([^\s=;"]{1,80})\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^;]*))', re.DOTALL)
 _WORD_IN_QUOTES = re.compile(r"\\([\"\\])")
 _KIND = re.compile(r"[a-z0-9!#$&^_.+-]{1,80}(?:/[a-z0-9!#$&^_.+-]{1,80})?")
@@ -22,10 +25,19 @@ def parameters(value: bytes) -> tuple[str, Parameters]:
     """The value in lower case, `""` when it cannot be read, and its parameters by name in lower
     case, decoded: continuations and charsets (RFC 2231), encoded words although RFC 2047 forbids
     them there, and raw 8-bit bytes. Of a name that is there twice, the first."""
+    return _short(value) if len(value) <= _SHORT else _read(value)
+
+
+@lru_cache(256)
+def _short(value: bytes) -> tuple[str, Parameters]:
+    return _read(value)
+
+
+def _read(value: bytes) -> tuple[str, Parameters]:
     text, _ = decode(value)
     head, semicolon, rest = text.partition(";")
     kind = _KIND.match(head.strip().lower())
-    found: Parameters = {}
+    found: dict[str, str] = {}
     sections: dict[str, dict[int, tuple[str, bool]]] = {}
     if semicolon:
         for number, match in enumerate(_PARAMETER.finditer(";" + rest)):
@@ -40,7 +52,7 @@ def parameters(value: bytes) -> tuple[str, Parameters]:
 
 
 def _note(
-    match: re.Match[str], found: Parameters, sections: dict[str, dict[int, tuple[str, bool]]]
+    match: re.Match[str], found: dict[str, str], sections: dict[str, dict[int, tuple[str, bool]]]
 ) -> None:
     quoted, bare = match[2], match[3]
     # Paths of Windows are not escaped by who writes them between quotation marks.

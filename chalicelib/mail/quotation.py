@@ -36,6 +36,12 @@ _DEVICE = re.compile(
     r"|(?:t[ée]l[ée]charger|get) outlook (?:pour|for) |provenance\s*:\s*courrier).{0,80}",
     re.IGNORECASE,
 )
+# How each of the above can begin: most lines do not, and are looked at once.
+_NOTABLE = re.compile(
+    r"[-_*=—>|]|(?:de|from|von|le|on|am|el|il|em|op|envoy|sent|t[ée]l|get|prov|d[ée]but|begin|r[ée]p)"
+    r"|.{0,300}[@>]|.{0,10}reply",
+    re.IGNORECASE,
+)
 
 
 def snippet(text: str, length: int) -> str:
@@ -51,6 +57,11 @@ def _newly_written(lines: list[str], enough: int) -> list[str]:
     number = size = 0
     while number < len(lines) and size <= enough:
         line = lines[number]
+        if not _NOTABLE.match(line):
+            found.append(line)
+            size += len(line)
+            number += 1
+            continue
         if line.startswith((">", "|>")):
             number += 1
             continue

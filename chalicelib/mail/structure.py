@@ -80,6 +80,9 @@ def header_fields(block: bytes, limits: Limits, faults: set[str]) -> tuple[Field
         faults.add("header")
         block = block[: limits.header]
         block = block[: max(block.rfind(b"\n"), block.rfind(b"\r")) + 1] or block
+    well_formed = _well_formed(block, limits, faults)
+    if well_formed is not None:
+        return well_formed, None
     fields: Fields = {}
     pieces: list[bytes] | None = None  # of the field that is being read, when it is of use
     found: list[tuple[bytes, list[bytes]]] = []
@@ -108,13 +111,34 @@ def header_fields(block: bytes, limits: Limits, faults: set[str]) -> tuple[Field
                 break
             pieces = None
     for name, pieces in found:
-        values = fields.setdefault(name, [])
-        if len(values) < MAX_VALUES:
-            value = b"".join(pieces).translate(None, b"\r\n").strip()
-            if len(value) > limits.field:
-                faults.add("header")
-            values.append(value[: limits.field])
+        _add(fields, name, b"".join(pieces).translate(None, b"\r\n"), limits, faults)
     return fields, body
+
+
+def _well_formed(block: bytes, limits: Limits, faults: set[str]) -> Fields | None:
+    """The same of a header that has nothing but fields and the usual line ends, as nearly all have,
+    in a third of the time; None of any other."""
+    block = block.replace(b"\r\n", b"\n")
+    if b"\r" in block or block[:1] in _BLANKS:
+        return None
+    fields: Fields = {}
+    for line in block.replace(b"\n ", b" ").replace(b"\n\t", b"\t").split(b"\n"):
+        name, colon, value = line.partition(b":")
+        name = name.lower()
+        if name in WANTED and colon:
+            _add(fields, name, value, limits, faults)
+        elif line and not (colon and _NAME.fullmatch(name)):
+            return None
+    return fields
+
+
+def _add(fields: Fields, name: bytes, value: bytes, limits: Limits, faults: set[str]) -> None:
+    values = fields.setdefault(name, [])
+    if len(values) < MAX_VALUES:
+        value = value.strip()
+        if len(value) > limits.field:
+            faults.add("header")
+        values.append(value[: limits.field])
 
 
 def entity(

@@ -23,7 +23,7 @@ def decoded(raw: bytes, begin: int, end: int, encoding: str) -> tuple[bytes, boo
     if encoding == "quoted-printable":
         if data.count(b"\r") != data.count(b"\r\n"):
             # Behind `=` and a lone CR, a2b_qp drops everything up to the next LF.
-            data = _LONE_CR.sub(b"\r\n", data)
+            data = _LONE_CR.sub(b"\n", data)
         return binascii.a2b_qp(data), False
     if encoding in ("x-uuencode", "uuencode", "x-uue", "x-uu"):
         return _uuencoded(data)

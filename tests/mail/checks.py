@@ -8,6 +8,7 @@ import time
 import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from html.parser import HTMLParser
 
 from chalicelib.errors import Unreadable
 from chalicelib.mail.identity import head, identify
@@ -17,12 +18,27 @@ from chalicelib.mail.parsed import ParsedMail
 
 RECEIVED = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 FAULTS = {
-    "header", "charset", "encoding", "boundary", "depth", "parts", "size", "html", "date",
-}  # fmt: skip
+    "header",
+    "charset",
+    "encoding",
+    "boundary",
+    "depth",
+    "parts",
+    "size",
+    "html",
+    "date",
+}
 # Seconds for an input, and for each of its megabytes, on a machine that others use too.
 FIRST_S, PER_MB_S = 1.0, 8.0
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
-_TAGS = re.compile(r"<[^>]*>")
+ACTING = frozenset(
+    "script style iframe frame object embed form input button select textarea meta link base svg"
+    " math template noscript audio video source applet body html head title".split()
+)
+HARMLESS = frozenset(
+    "href title src alt align valign width height bgcolor border cellpadding cellspacing colspan"
+    " rowspan color size face start type rel lang".split()
+)
 
 
 def checked(raw: bytes, limits: Limits = DEFAULT) -> ParsedMail | None:
@@ -37,9 +53,10 @@ def checked(raw: bytes, limits: Limits = DEFAULT) -> ParsedMail | None:
         return None
     spent = time.thread_time() - begun
     assert spent < FIRST_S + PER_MB_S * len(raw) / 1e6, f"{spent:.2f} s for {len(raw)} bytes"
-    assert head(raw).message_id == mail.message_id
-    assert identity.has_message_id == (mail.message_id is not None)
-    assert identity.has_message_id == (identity.message_id == mail.message_id)
+    if limits.header == DEFAULT.header:  # these have no limits of their own
+        assert head(raw).message_id == mail.message_id
+        assert identity.has_message_id == (mail.message_id is not None)
+        assert identity.has_message_id == (identity.message_id == mail.message_id)
     _texts_are_clean(mail)
     _is_bounded(mail, raw, limits)
     _html_is_harmless(mail.html)
@@ -96,14 +113,24 @@ def _is_bounded(mail: ParsedMail, raw: bytes, limits: Limits) -> None:
         assert (part.content is None) == (part.size > limits.attachment)
 
 
+class _Tags(HTMLParser):
+    """Looks at each tag as a browser would, not as the sanitiser wrote it."""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag not in ACTING
+        for name, value in attrs:
+            assert name in HARMLESS, (tag, name, value)
+            scheme = (value or "").partition(":")[0].lower()
+            if name == "src":
+                assert scheme == "cid", value
+            if name == "href":
+                assert scheme in ("http", "https", "mailto", "tel", "cid")
+
+
 def _html_is_harmless(html: str) -> None:
-    for tag in _TAGS.findall(html):
-        lower = tag.lower()
-        assert not re.match(r"</?(script|style|iframe|object|embed|form|input|meta|link|base|svg)",
-                            lower)  # fmt: skip
-        assert not re.search(r"\s(on\w+|style|background|srcset|action)\s*=\s*\"", lower)
-        assert not re.search(r'\ssrc="(?!cid:)', lower)
-        assert not re.search(r'\shref="(?!https?:|mailto:|tel:|cid:)', lower)
+    parser = _Tags()
+    parser.feed(html)
+    parser.close()
 
 
 def _names_are_safe(mail: ParsedMail) -> None:

@@ -1,5 +1,6 @@
 """E-mails as French small businesses get them: from Orange, Gmail, Outlook, an iPhone, a bank…"""
 
+# ruff: noqa: E501, W291 - e-mails are as they are
 from __future__ import annotations
 
 import quopri

@@ -70,9 +70,13 @@ def test_a_well_formed_email_says_what_the_standard_library_reads(name: str) -> 
 
 
 @given(
-    subject=WORDS, text=WORDS, html=st.booleans(), files=st.lists(st.tuples(NAMES, st.binary()), max_size=3),
-    charset=st.sampled_from(["utf-8", "iso-8859-15"]), cte=st.sampled_from(["base64", "quoted-printable"]),
-)  # fmt: skip
+    subject=WORDS,
+    text=WORDS,
+    html=st.booleans(),
+    files=st.lists(st.tuples(NAMES, st.binary()), max_size=3),
+    charset=st.sampled_from(["utf-8", "iso-8859-15"]),
+    cte=st.sampled_from(["base64", "quoted-printable"]),
+)
 def test_what_the_standard_library_writes_is_read_back(
     subject: str, text: str, html: bool, files: list[tuple[str, bytes]], charset: str, cte: str
 ) -> None:

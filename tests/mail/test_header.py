@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.mail import structure
 from chalicelib.mail.addresses import address_list
 from chalicelib.mail.charsets import decode
 from chalicelib.mail.dates import sent_at
 from chalicelib.mail.encoded_words import header_text
 from chalicelib.mail.identity import artificial_id, head, identify
+from chalicelib.mail.limits import DEFAULT
 from chalicelib.mail.parse import parse
+from chalicelib.mail.structure import header_fields
 from tests.mail.checks import RECEIVED
 
 FRENCH = st.text(st.sampled_from("abc éèàçœ€’« »-_?=1"), min_size=1, max_size=60)
@@ -49,6 +52,10 @@ FRENCH = st.text(st.sampled_from("abc éèàçœ€’« »-_?=1"), min_size=1, 
         (b"caf\xc3\xa9 \xc3", "utf-8", "café ", True),
         (b"\xef\xbb\xbfx", "utf-8", "x", False),
         (b"xn--a", "punycode", "xn--a", False),
+        ("IMPAYÉ\xa0!".encode("latin-1"), "iso-8859-1", "IMPAYÉ\xa0!", False),
+        ("àœœ".encode("iso8859-15"), "iso-8859-15", "àœœ", False),
+        ("l’été 🔧 5 €".encode(), "iso-8859-1", "l’été 🔧 5 €", False),
+        ("привет всем".encode(), "iso-8859-1", "привет всем", False),
         (b"\\x41", "unicode_escape", "\\x41", False),
         (b"a\x81b", "windows-1252", "ab", True),
     ],
@@ -163,10 +170,19 @@ def test_a_date_is_read_in_every_form_that_is_met(value: str, instant: str) -> N
 
 @pytest.mark.parametrize(
     "value",
-    ["Thu, 1 Jan 1970 00:00:00 +0000", "1 Jan 2099 00:00:00 +0000", "31 Feb 2026 10:00 +0000", "",
-     "hier", "Tue, 3 Mar 2026 09:31:00 +0000", "1 Jan 0001 00:00 +1400", "99999999999999999999",
-     "31 Dec 9999 23:59:59 -1400", "0 0 0 0:0:0"],
-)  # fmt: skip
+    [
+        "Thu, 1 Jan 1970 00:00:00 +0000",
+        "1 Jan 2099 00:00:00 +0000",
+        "31 Feb 2026 10:00 +0000",
+        "",
+        "hier",
+        "Tue, 3 Mar 2026 09:31:00 +0000",
+        "1 Jan 0001 00:00 +1400",
+        "99999999999999999999",
+        "31 Dec 9999 23:59:59 -1400",
+        "0 0 0 0:0:0",
+    ],
+)
 def test_a_date_that_cannot_be_true_is_none(value: str) -> None:
     assert sent_at(value.encode(), RECEIVED) == (None, True)
 
@@ -243,3 +259,26 @@ def test_references_keep_their_root_and_their_end_once_each() -> None:
     assert mail.references[0] == "0@x"
     assert mail.references[-1] == "299@x"
     assert mail.in_reply_to == "299@x"
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [b"Subject: s", b"To:",
+         b" folded", b"\t x", b"X-Y: z", b"garbage", b"", b"From : a", b": x",
+         "é: x".encode(), b"a b: c", b" ", b"Subject:t\r", b">From x", b"Date: \0"]
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@given(LINES, st.sampled_from([b"\r\n", b"\n", b"\r"]))
+def test_the_short_way_through_a_header_finds_what_the_long_one_finds(
+    lines: list[bytes], eol: bytes
+) -> None:
+    block = eol.join(lines)
+    faults: set[str] = set()
+    found = header_fields(block, DEFAULT, faults)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structure, "_well_formed", lambda *_: None)
+        known: set[str] = set()
+        assert (found, faults) == (header_fields(block, DEFAULT, known), known)

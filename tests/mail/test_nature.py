@@ -1,5 +1,6 @@
 """Bounces, automatic answers, lists: what no person wrote to us."""
 
+# ruff: noqa: E501 - lines of e-mails are as they are
 from __future__ import annotations
 
 import pytest
@@ -82,17 +83,29 @@ def test_a_report_may_quote_the_header_only(kind: bytes) -> None:
 @pytest.mark.parametrize(
     ("group", "failed"),
     [
-        (b"Final-Recipient: rfc822;a@b.fr\nAction: delayed\nStatus: 4.4.1", Failed("a@b.fr", "4.4.1", False)),
-        (b"Final-Recipient: rfc822;a@b.fr\nAction: failed\nStatus: 4.4.7", Failed("a@b.fr", "4.4.7", False)),
-        (b"Final-Recipient: rfc822;<a@b.fr>\nAction: Failed (x)\nStatus: 5.2.2 (full)",
-         Failed("a@b.fr", "5.2.2", True)),
-        (b"final-recipient:RFC822;a@b.fr\naction:failed\nDiagnostic-Code: smtp;\n 550 No",
-         Failed("a@b.fr", "5.0.0", True)),
+        (
+            b"Final-Recipient: rfc822;a@b.fr\nAction: delayed\nStatus: 4.4.1",
+            Failed("a@b.fr", "4.4.1", False),
+        ),
+        (
+            b"Final-Recipient: rfc822;a@b.fr\nAction: failed\nStatus: 4.4.7",
+            Failed("a@b.fr", "4.4.7", False),
+        ),
+        (
+            b"Final-Recipient: rfc822;<a@b.fr>\nAction: Failed (x)\nStatus: 5.2.2 (full)",
+            Failed("a@b.fr", "5.2.2", True),
+        ),
+        (
+            b"final-recipient:RFC822;a@b.fr\naction:failed\nDiagnostic-Code: smtp;\n 550 No",
+            Failed("a@b.fr", "5.0.0", True),
+        ),
         (b"Final-Recipient: a@b.fr\nAction: failed", Failed("a@b.fr", "5.0.0", True)),
-        (b"Original-Recipient: x400;C=FR\nFinal-Recipient: rfc822;a@b.fr\nAction: failed\nStatus: 5.1.1",
-         Failed("a@b.fr", "5.1.1", True)),
+        (
+            b"Original-Recipient: x400;C=FR\nFinal-Recipient: rfc822;a@b.fr\nAction: failed\nStatus: 5.1.1",
+            Failed("a@b.fr", "5.1.1", True),
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_recipient_is_failed_for_good_or_for_now(group: bytes, failed: Failed) -> None:
     assert failed_recipients(b"Reporting-MTA: dns; x\n\n" + group + b"\n") == ([failed], True)
 
@@ -105,8 +118,9 @@ def test_several_recipients_are_told_apart_and_who_was_reached_is_none() -> None
     )
     assert mail.bounce is not None
     assert [(r.email, r.permanent) for r in mail.bounce.recipients] == [
-        ("a@b.fr", True), ("e@f.fr", False),
-    ]  # fmt: skip
+        ("a@b.fr", True),
+        ("e@f.fr", False),
+    ]
 
 
 def test_a_report_that_everybody_was_reached_is_no_bounce() -> None:
@@ -169,18 +183,36 @@ The response from the remote server was:
 @pytest.mark.parametrize(
     ("fields", "body", "status"),
     [
-        ("Return-Path: <>\nFrom: MAILER-DAEMON@mail.example.fr\nSubject: failure notice", QMAIL, "5.1.1"),
-        ("From: Mail Delivery System <Mailer-Daemon@x.fr>\nX-Failed-Recipients: parti@client.fr\n"
-         "Subject: Mail delivery failed: returning message to sender", EXIM, "5.1.1"),
-        ("From: Microsoft Outlook <MicrosoftExchange329e@client.fr>\nSubject: Non remis : Facture F-7",
-         EXCHANGE, "5.1.10"),
-        ("From: Mail Delivery Subsystem <mailer-daemon@googlemail.com>\nIn-Reply-To: <relance-7@plombier.fr>\n"
-         "X-Failed-Recipients: parti@client.fr\nSubject: Delivery Status Notification (Failure)", GMAIL, "5.1.1"),
-        ("Return-Path: <>\nFrom: Postmaster <postmaster@free.fr>\nSubject: Message non distribué",
-         "Votre message n'a pas pu être distribué à <parti@client.fr> : boîte inconnue.\n"
-         "Message-ID: <relance-7@plombier.fr>", "5.0.0"),
+        (
+            "Return-Path: <>\nFrom: MAILER-DAEMON@mail.example.fr\nSubject: failure notice",
+            QMAIL,
+            "5.1.1",
+        ),
+        (
+            "From: Mail Delivery System <Mailer-Daemon@x.fr>\nX-Failed-Recipients: parti@client.fr\n"
+            "Subject: Mail delivery failed: returning message to sender",
+            EXIM,
+            "5.1.1",
+        ),
+        (
+            "From: Microsoft Outlook <MicrosoftExchange329e@client.fr>\nSubject: Non remis : Facture F-7",
+            EXCHANGE,
+            "5.1.10",
+        ),
+        (
+            "From: Mail Delivery Subsystem <mailer-daemon@googlemail.com>\nIn-Reply-To: <relance-7@plombier.fr>\n"
+            "X-Failed-Recipients: parti@client.fr\nSubject: Delivery Status Notification (Failure)",
+            GMAIL,
+            "5.1.1",
+        ),
+        (
+            "Return-Path: <>\nFrom: Postmaster <postmaster@free.fr>\nSubject: Message non distribué",
+            "Votre message n'a pas pu être distribué à <parti@client.fr> : boîte inconnue.\n"
+            "Message-ID: <relance-7@plombier.fr>",
+            "5.0.0",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_servers_write_without_a_report_is_understood(
     fields: str, body: str, status: str
 ) -> None:
@@ -204,12 +236,15 @@ def test_a_warning_of_delay_is_not_for_good() -> None:
 @pytest.mark.parametrize(
     ("fields", "body"),
     [
-        ("From: jean@client.fr\nSubject: Re: Undelivered Mail Returned to Sender", "Vous avez vu cela ?"),
+        (
+            "From: jean@client.fr\nSubject: Re: Undelivered Mail Returned to Sender",
+            "Vous avez vu cela ?",
+        ),
         ("From: jean@client.fr\nSubject: colis", "Address not found, dit le livreur. a@b.fr"),
         ("Return-Path: <>\nFrom: jean@client.fr\nSubject: bonjour", "Ça va ? a@b.fr"),
         ("From: postmaster@client.fr\nSubject: Nouvelle adresse", "Écrivez à a@b.fr"),
     ],
-)  # fmt: skip
+)
 def test_a_person_who_speaks_of_bounces_makes_none(fields: str, body: str) -> None:
     assert read(fields, body).nature == "mail"
 
@@ -233,8 +268,11 @@ def test_a_person_who_speaks_of_bounces_makes_none(fields: str, body: str) -> No
         ("List-Unsubscribe: <https://x.fr>", "list"),
         ("List-Id: <x>\nAuto-Submitted: auto-generated", "list"),
         ("Precedence: list", "list"),
-        ("Content-Type: multipart/report; report-type=disposition-notification; boundary=b", "auto_reply"),
+        (
+            "Content-Type: multipart/report; report-type=disposition-notification; boundary=b",
+            "auto_reply",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_a_machine_wrote_is_told_by_what_only_machines_say(fields: str, nature: str) -> None:
     assert read("From: a@x.fr\n" + fields, "--b\n\nx\n--b--").nature == nature

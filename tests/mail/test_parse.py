@@ -1,5 +1,6 @@
 """Whole e-mails, as they come."""
 
+# ruff: noqa: E501 - lines of e-mails are as they are
 from __future__ import annotations
 
 import pytest
@@ -53,11 +54,15 @@ def test_outlooks_html_is_text_too_and_its_picture_stays_with_it() -> None:
     assert "MsoNormal" not in mail.html + mail.text
     picture, order, tnef = mail.parts
     assert (picture.inline, picture.content_id, picture.type) == (
-        True, "image001.png@01D", "image/png",
-    )  # fmt: skip
+        True,
+        "image001.png@01D",
+        "image/png",
+    )
     assert (order.name, order.inline, order.type) == (
-        "Bon de commande signé.pdf", False, "application/pdf",
-    )  # fmt: skip
+        "Bon de commande signé.pdf",
+        False,
+        "application/pdf",
+    )
     assert order.declared_type == "application/octet-stream"
     assert (order.content, order.size) == (corpus.PDF, len(corpus.PDF))
     assert (tnef.name, tnef.type) == ("winmail.dat", "application/ms-tnef")
@@ -101,8 +106,9 @@ def test_an_old_program_is_understood_without_mime() -> None:
     mail = read(corpus.UGLY)
     assert (mail.subject, mail.text) == ("Relevé d'été n° 7", "Ci-après le relevé.\nTotal : 7 €")
     assert [(p.role, p.email, p.name) for p in mail.parties] == [
-        ("from", "vieux@logiciel.fr", "société"), ("to", "", "Équipe"),
-    ]  # fmt: skip
+        ("from", "vieux@logiciel.fr", "société"),
+        ("to", "", "Équipe"),
+    ]
     assert mail.faults == ["charset"]
     assert mail.message_id is None
 

@@ -1,5 +1,6 @@
 """What people wrote: HTML made harmless and made text, quotations and signatures left out."""
 
+# ruff: noqa: E501 - lines of e-mails are as they are
 from __future__ import annotations
 
 import pytest

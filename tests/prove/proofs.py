@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from chalicelib import jobs
+from tests.mail import proofs as parser
 from tests.outbox import state_machine
 from tests.prove.seeds import Seed
 from tests.reliability import (
@@ -138,6 +139,26 @@ PROOFS = (
         needs={"steps": 100_000},
         of_engine=True,
     ),
+    Proof(
+        "parser",
+        parser.drawn_trial,
+        20,
+        cost_s=31,
+        limit_s=180,
+        needs={"seconds": 600},
+        of_engine=True,
+    ),
+    Proof(
+        "parser-hypothesis",
+        parser.hypothesis_trial,
+        20,
+        cost_s=33,
+        limit_s=300,
+        needs={"seconds": 600},
+        of_engine=True,
+    ),
+    # Without `needs`: atheris is not installed everywhere, and says so in what was gone through.
+    Proof("parser-coverage", parser.coverage_trial, 20, cost_s=32, limit_s=180, of_engine=True),
     Proof("side-by-side", storm.side_by_side_trial, 25, cost_s=1.5),
     Proof("clock-changes", clock_changes.job_trial, 1, 1, cases=_days, cost_s=8),
     Proof("daily", clock_changes.daily_trial, 1, cases=_always(DAYS), of_engine=True),
