@@ -6,6 +6,7 @@ refers to.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ from chalicelib.providers.storage.port import Storage
 
 # Each write to S3 is a call of some 30 ms; urllib3's pool has ten connections.
 WRITERS = 10
+QUICK_S = 0.005
 
 
 class Copies:
@@ -38,8 +40,15 @@ class Copies:
         self._pool.shutdown(wait=True)
 
     def write(self, contents: Mapping[str, bytes]) -> None:
-        """All of them by key, or it raises."""
-        list(self._pool.map(lambda one: self._storage.write(*one), contents.items()))
+        """All of them by key, or it raises. As long as writing is quick (a folder), one after the
+        other: handing it to another thread would take longer."""
+        items = list(contents.items())
+        for number, item in enumerate(items):
+            began = time.monotonic()
+            self._storage.write(*item)
+            if time.monotonic() - began > QUICK_S:
+                list(self._pool.map(lambda one: self._storage.write(*one), items[number + 1 :]))
+                return
 
     def write_file(self, key: str, path: Path) -> None:
         self._storage.write_file(key, path)

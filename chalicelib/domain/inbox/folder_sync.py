@@ -9,8 +9,8 @@ from typing import Literal
 from chalicelib import logs
 from chalicelib.domain.inbox import folder_rows, folders, places, reading
 from chalicelib.domain.inbox.folders import KnownFolder
-from chalicelib.domain.inbox.reading import Turn
 from chalicelib.domain.inbox.sameness import same_messages
+from chalicelib.domain.inbox.turn import Turn
 from chalicelib.providers.imap.port import Listed, Opened
 
 # When there may be more that is new, UIDs are asked for first, and messages in parts.

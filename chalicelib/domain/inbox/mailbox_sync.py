@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from chalicelib.domain.inbox import folder_rows, folders, places
 from chalicelib.domain.inbox.folder_sync import sync_folder, try_again
 from chalicelib.domain.inbox.folders import KnownFolder
-from chalicelib.domain.inbox.reading import Turn
 from chalicelib.domain.inbox.report import Trouble
 from chalicelib.domain.inbox.sameness import same_messages
 from chalicelib.domain.inbox.settle import settle
+from chalicelib.domain.inbox.turn import Turn
 from chalicelib.providers.imap.port import Folder, ImapError
 
 # E-mails of one transaction.

@@ -31,9 +31,11 @@ from chalicelib.domain.inbox.lease import Candidate, Desk, Held
 from chalicelib.domain.inbox.mailbox_sync import sync_mailbox
 from chalicelib.domain.inbox.memory import Memory
 from chalicelib.domain.inbox.outcomes import Outcome, Recorded, record
-from chalicelib.domain.inbox.parsing import Parse, Parsing
-from chalicelib.domain.inbox.reading import Limits, Tools, Turn
+from chalicelib.domain.inbox.parsed_rows import Parse
+from chalicelib.domain.inbox.parsing import Parsing
+from chalicelib.domain.inbox.parsing_processes import Processes
 from chalicelib.domain.inbox.report import Report, Trouble
+from chalicelib.domain.inbox.turn import Limits, Tools, Turn
 from chalicelib.errors import (
     DatabaseUnavailable,
     LeaseLost,
@@ -41,7 +43,7 @@ from chalicelib.errors import (
     ProviderError,
     SchemaOutdated,
 )
-from chalicelib.mail.parse import parse
+from chalicelib.mail.parse import parse as default_parse
 from chalicelib.providers.imap.port import ImapError, MailSession
 from chalicelib.providers.storage.port import Storage
 from chalicelib.runner.deadline import Deadline
@@ -85,7 +87,7 @@ def sync_mailboxes(
     open_session: OpenSession,
     next_tick: datetime,
     run_id: UUID | None = None,
-    parse: Parse = parse,
+    parse: Parse = default_parse,
     limits: Limits | None = None,
     crew: Crew | None = None,
     memory: int = MEMORY,
@@ -99,7 +101,9 @@ def sync_mailboxes(
         desk = Desk(engine)
         copies = stack.enter_context(Copies(storage))
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ponctuel-inbox-")))
-        parsing = Parsing(desk, copies, parse, in_memory=limits.in_memory)
+        # Children have their own parser: it is ours, or they are not asked.
+        processes = stack.enter_context(Processes()) if parse is default_parse else None
+        parsing = Parsing(desk, copies, parse, in_memory=limits.in_memory, processes=processes)
         tools = Tools(desk, copies, parsing, Memory(memory), limits, work)
         ends = partial(record, next_tick=next_tick, run_id=run_id)
         return _Run(tools, deadline, open_session, ends, crew or Crew()).run(mailbox_ids)

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.inbox.reading import Limits
 from chalicelib.domain.inbox.sync import Crew
+from chalicelib.domain.inbox.turn import Limits
 from chalicelib.errors import ProviderError
 from chalicelib.providers.imap.port import ImapError
 from chalicelib.providers.storage.folder import FolderStorage
