@@ -6,8 +6,8 @@ In a test:
         dovecot.deliver("compta", "INBOX", [b"Subject: x\\r\\n\\r\\nBonjour"])
         account = dovecot.account("compta")
 
-It runs as a process of its own, as root or as anybody. Mailboxes are maildirs; a user is there as
-soon as it is named in `users`.
+It runs as a process of its own, as root or as anybody. Mailboxes are maildirs, made when a user
+of `users` is first delivered to or logs in.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Self
 
 from imapclient import IMAPClient
-from imapclient.exceptions import IMAPClientError
 from imapclient.imap_utf7 import encode
 
 from chalicelib.providers.imap.account import ImapAccount, Security
@@ -153,9 +152,10 @@ class DovecotSandbox:
             path.unlink()
 
     def empty(self, user: str) -> None:
-        """Without messages and folders, as it was at first."""
-        shutil.rmtree(self.maildir(user))
-        self._make(self.maildir(user))
+        """Without messages and folders, as it was at first. Nobody may be using it."""
+        with contextlib.suppress(FileNotFoundError):
+            away = self.maildir(user).rename(self._folder / f"away-{next(self._numbers)}")
+            shutil.rmtree(away, ignore_errors=True)
 
     def log(self) -> str:
         return (self._folder / "log").read_text(errors="replace")
@@ -163,21 +163,22 @@ class DovecotSandbox:
     def start(self) -> None:
         """Also again, after `stop`: on the same ports, with the same mail."""
         assert _BINARY is not None
-        with (self._folder / "stderr").open("ab") as stderr:
+        with (self._folder / "stderr").open("ab") as told:
             self._process = subprocess.Popen(
                 [_BINARY, "-F", "-c", str(self._folder / "dovecot.conf")],
                 stdout=subprocess.DEVNULL,
-                stderr=stderr,
+                stderr=told,
                 start_new_session=True,
             )
         end = time.monotonic() + STARTS_WITHIN_S
         while self._process.poll() is None and time.monotonic() < end:
-            with contextlib.suppress(OSError, IMAPClientError), self.client(self.users[0]):
-                return
+            with contextlib.suppress(OSError), self._connected() as server:
+                if server.recv(1):
+                    return
             time.sleep(0.02)
         self.stop()
-        told = (self._folder / "stderr").read_text(errors="replace") + self.log()
-        raise RuntimeError(f"Dovecot does not start: {told[-2000:]}")
+        said = (self._folder / "stderr").read_text(errors="replace") + self.log()
+        raise RuntimeError(f"Dovecot does not start: {said[-2000:]}")
 
     def stop(self) -> None:
         """All connections end."""
@@ -193,6 +194,9 @@ class DovecotSandbox:
             self._process.wait()
         self._process = None
 
+    def _connected(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=STARTS_WITHIN_S)
+
     def __enter__(self) -> Self:
         # Paths of sockets are short: a test's own folder would be too deep.
         self._folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
@@ -205,8 +209,7 @@ class DovecotSandbox:
                 ]
                 self.port, self.tls_port = ports
             (self._folder / "mail").mkdir()
-            for user in self.users:
-                self._make(self.maildir(user))
+            self._own(self._folder / "mail")
             secret = base64.b64encode(PASSWORD.encode()).decode()
             secrets = "".join(f"{user}:{{PLAIN.b64}}{secret}\n" for user in self.users)
             (self._folder / "users").write_text(secrets)
@@ -226,7 +229,8 @@ class DovecotSandbox:
     def _make(self, maildir: Path) -> None:
         if (maildir / "cur").is_dir():
             return
-        for folder in (maildir, *(maildir / name for name in ("cur", "new", "tmp"))):
+        home = self._folder / "mail" / maildir.relative_to(self._folder / "mail").parts[0]
+        for folder in (home, maildir, *(maildir / name for name in ("cur", "new", "tmp"))):
             folder.mkdir(exist_ok=True)
             self._own(folder)
 
@@ -296,6 +300,9 @@ service anvil {{
 }}
 service stats {{
   chroot =
+  unix_listener stats-writer {{
+    mode = 0666
+  }}
 }}
 {self._settings}
 """

@@ -12,15 +12,19 @@ from uuid import uuid4
 
 import pytest
 
+from sandbox.dovecot import DovecotSandbox, absent
+from sandbox.imap import ImapSandbox
 from tests.certificates import server_context, sign
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """One for 127.0.0.1: the server's context, and the file of the authority that signed it."""
+    """One for 127.0.0.1: the server's context, its file with the key, and the file of the authority
+    that signed it."""
 
     context: ssl.SSLContext
     ca_file: Path
+    pem: Path
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +34,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     ca_file = folder / "authority.pem"
     ca_file.write_text(authority.pem)
     context = server_context(folder, sign("sandbox", authority, host="127.0.0.1"))
-    return Certificate(context, ca_file)
+    return Certificate(context, ca_file, folder / "server.pem")
 
 
 @pytest.fixture
@@ -88,3 +92,31 @@ def _calls_before_rights_count(aws: str, number: str) -> None:
     headers = {"Content-Type": "text/plain"}
     with urlopen(Request(f"{aws}/moto-api/reset-auth", number.encode(), headers)) as answer:
         assert answer.status == 200
+
+
+@pytest.fixture(scope="session")
+def dovecot_server(certificate: Certificate) -> Iterator[DovecotSandbox]:
+    if reason := absent():
+        pytest.skip(reason)
+    with DovecotSandbox(certificate=certificate.pem) as dovecot:
+        yield dovecot
+
+
+@pytest.fixture
+def dovecot(dovecot_server: DovecotSandbox) -> DovecotSandbox:
+    """A real Dovecot whose mailbox `compta` is empty."""
+    dovecot_server.empty("compta")
+    return dovecot_server
+
+
+@pytest.fixture(scope="session")
+def pymap_server() -> Iterator[ImapSandbox]:
+    with ImapSandbox() as server:
+        yield server
+
+
+@pytest.fixture
+def pymap(pymap_server: ImapSandbox) -> ImapSandbox:
+    """A real pymap whose mailbox is empty."""
+    pymap_server.empty()
+    return pymap_server

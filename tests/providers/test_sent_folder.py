@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -28,16 +27,9 @@ def ids(*numbers: int) -> list[str]:
     return [f"<{number}.0123456789abcdef@example.fr>" for number in numbers]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[ImapSandbox]:
-    with ImapSandbox() as server:
-        yield server
-
-
 @pytest.fixture
-def imap(server: ImapSandbox) -> ImapSandbox:
-    server.empty()
-    return server
+def imap(pymap: ImapSandbox) -> ImapSandbox:
+    return pymap
 
 
 def refused(url: str, **times: float) -> ProviderError:

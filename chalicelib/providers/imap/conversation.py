@@ -8,7 +8,13 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from chalicelib.providers.imap.port import ImapError
-from chalicelib.providers.imap.refusals import Stage, fault, refused, said_bye
+from chalicelib.providers.imap.refusals import (
+    Stage,
+    fault,
+    not_understood,
+    refused,
+    said_bye,
+)
 from chalicelib.providers.imap.tokens import Literal, Unreadable, Value, values
 from chalicelib.providers.imap.wire import Wire
 
@@ -18,6 +24,7 @@ MOST_LITERAL = 100_000
 MOST_LITERALS = 100
 # What one command may leave us with, besides what FETCH answers.
 MOST_KEPT = 20_000
+MOST_KEPT_TEXT = 16_000_000
 
 _LITERAL = re.compile(rb"~?\{(\d{1,12})\+?\}$")
 _TEXTS = frozenset({b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH"})
@@ -42,6 +49,13 @@ class Response(NamedTuple):
             return values(self.parts)
         except Unreadable as error:
             raise fault("connection") from error
+
+    @property
+    def size(self) -> int:
+        """Bytes of it that are in memory."""
+        return sum(
+            len(part) if isinstance(part, bytes) else len(part.data or b"") for part in self.parts
+        )
 
     @property
     def line(self) -> bytes:
@@ -115,21 +129,21 @@ class Conversation:
     ) -> tuple[list[Response], bytes]:
         """The rest of what the first command under way answers."""
         kept: list[Response] = []
+        size = 0
         while not isinstance(said := self.next(), Done):
             if isinstance(said, Asked):
                 raise self.nonsense()
             if said.name in keep:
                 kept.append(said)
-                if len(kept) > MOST_KEPT:
+                size += said.size
+                if len(kept) > MOST_KEPT or size > MOST_KEPT_TEXT:
                     raise self.nonsense()
         self.require_ok(said, stage)
         return kept, said.text
 
     def require_ok(self, done: Done, stage: Stage = "other") -> None:
-        if done.status == b"NO":
-            raise refused(stage, done.text)
         if done.status != b"OK":
-            raise fault("connection")
+            raise refused(stage, done.text) if done.status == b"NO" else not_understood(done.text)
 
     def nonsense(self) -> ImapError:
         """The error for what no IMAP server says; the conversation is over."""

@@ -14,19 +14,22 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from chalicelib.providers.imap.conversation import (
+    MOST_TEXT,
     Asked,
     Conversation,
     Done,
     Response,
     Take,
 )
-from chalicelib.providers.imap.refusals import code_of
+from chalicelib.providers.imap.refusals import code_of, fault
 from chalicelib.providers.imap.tokens import Literal, Value, number
 
 # No mail server takes mail of this size: whoever announces it means harm.
 LARGEST_MESSAGE = 400_000_000
 # A header of this size is not kept.
 LARGEST_HEADER = 1_000_000
+# The names of a message's flags.
+MOST_FLAGS_TEXT = 4_000
 _COMMANDS_AHEAD = 1
 _BODY = re.compile(
     rb"[( ]BODY\[(?:HEADER(?:\.FIELDS \([^)]{0,100}\))?)?\](?:<\d{1,10}>)? $", re.IGNORECASE
@@ -36,9 +39,7 @@ _BODY = re.compile(
 _ITEM = rb'[A-Z0-9.-]+ (?:\d+|"[^"\\]*"|(?<=FLAGS )\([^()"\[]*\))'
 _NAMED = re.compile(rb'([A-Z0-9.-]+) (?:(\d+)|"([^"\\]*)"|(?<=FLAGS )\(([^()"\[]*)\))')
 _PLAIN = re.compile(rb"\(%s(?: %s)*\)" % (_ITEM, _ITEM))
-_PLAIN_BODY = re.compile(
-    rb"[( ]BODY\[(?:HEADER(?:\.FIELDS \([^)]{0,100}\))?)?\](?:<\d{1,10}>)? $", re.IGNORECASE
-)
+_PLAIN_BODY = re.compile(rb"\((?:%s )*(BODY\[(?:HEADER)?\]) " % _ITEM)
 
 # Of one message: what FETCH tells, by name in capitals.
 Told = dict[bytes, Value]
@@ -94,6 +95,8 @@ def _answers(
 def _told(response: Response) -> Told | None:
     """What one FETCH response tells; None when it tells nothing of a message."""
     first, more = response.line, response.parts[1:]
+    if len(first) > MOST_TEXT:
+        raise fault("connection")
     if not more and _PLAIN.fullmatch(first):
         return _plain(first)
     if len(more) == 2 and more[1] == b")" and (found := _PLAIN_BODY.fullmatch(first)):
@@ -123,12 +126,14 @@ def uid_of(told: Told) -> int | None:
 
 
 def flags_of(told: Told) -> tuple[str, ...] | None:
-    """Sorted; without \\Recent, which is about this session. None when nothing is told of them."""
+    """Sorted; without \\Recent, which is about this session. None when nothing is told of them, or
+    more than flags can be."""
     flags = told.get(b"FLAGS")
     if not isinstance(flags, list):
         return None
     names = {one.decode("ascii", "replace") for one in flags if isinstance(one, bytes)}
-    return tuple(sorted(names - {"\\Recent"}))
+    names.discard("\\Recent")
+    return tuple(sorted(names)) if sum(map(len, names)) <= MOST_FLAGS_TEXT else None
 
 
 def taking_headers(conversation: Conversation) -> Take:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from chalicelib.providers.imap.account import ImapAccount
 from chalicelib.providers.imap.conversation import Asked, Conversation, Done
-from chalicelib.providers.imap.refusals import fault, refused
+from chalicelib.providers.imap.refusals import fault, not_understood, refused
 
 # Of challenges and the like before the end of a command: no mechanism of ours has more than one.
 _MOST_ASKED = 3
@@ -99,7 +99,7 @@ def _ok(done: Done, status: int | None = None) -> bytes:
     if done.status == b"NO":
         raise refused("login", done.text, status=status)
     if done.status != b"OK":
-        raise fault("connection")
+        raise not_understood(done.text)
     return done.text
 
 

@@ -57,6 +57,8 @@ _REFUSED = re.compile(
     rb"identifiant|mot de passe",
     re.IGNORECASE,
 )
+# Of what a server says, what is looked at.
+_MOST_TEXT = 1000
 _RESPONSE_CODE = re.compile(rb"\[([!-Z^-~]{1,60})")
 
 
@@ -71,9 +73,15 @@ def code_of(text: bytes) -> bytes:
     return found[1].upper() if found else b""
 
 
+def not_understood(text: bytes) -> ImapError:
+    """What a tagged BAD with this text means: Exchange has outages in this form too."""
+    transient = code_of(text) in _TRANSIENT_CODES or _TRANSIENT.search(text[:_MOST_TEXT])
+    return fault("unavailable" if transient else "connection")
+
+
 def refused(stage: Stage, text: bytes, *, status: int | None = None) -> ImapError:
     """What a tagged NO with this text means. `status`: of the JSON that XOAUTH2 is refused with."""
-    return fault(_meaning(stage, text, status))
+    return fault(_meaning(stage, text[:_MOST_TEXT], status))
 
 
 def said_bye(text: bytes) -> ImapError:
@@ -82,7 +90,7 @@ def said_bye(text: bytes) -> ImapError:
     code = code_of(text)
     if code in _REFUSED_CODES:
         return fault("credentials")
-    transient = code in _TRANSIENT_CODES or _TRANSIENT.search(text)
+    transient = code in _TRANSIENT_CODES or _TRANSIENT.search(text[:_MOST_TEXT])
     return fault("unavailable" if transient else "connection")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from chalicelib.providers.imap import folders as listing
 from chalicelib.providers.imap.account import ImapAccount
+from chalicelib.providers.imap.changes import FlagsByUid, with_vanished
 from chalicelib.providers.imap.conversation import Conversation, Response, Take
 from chalicelib.providers.imap.fetch import (
     Told,
@@ -31,14 +32,12 @@ from chalicelib.providers.imap.port import (
     Opened,
 )
 from chalicelib.providers.imap.refusals import fault
+from chalicelib.providers.imap.search import found
+from chalicelib.providers.imap.search import since as since_day
 from chalicelib.providers.imap.tokens import (
-    LARGEST_UID,
-    MOST_NUMBERS,
     Literal,
-    Unreadable,
     moment,
     number,
-    numbers,
     text,
     uid_sets,
 )
@@ -78,7 +77,7 @@ class Session:
         self._conversation = conversation
         self._names: dict[str, bytes] = {}
         self._opened: Opened | None = None
-        self._enabled = self._enable()
+        self._qresync = self._enable()
 
     def _enable(self) -> bool:
         """Whether QRESYNC is on."""
@@ -94,31 +93,32 @@ class Session:
 
     @property
     def _condstore(self) -> bool:
-        return self._enabled or b"CONDSTORE" in self.capabilities
+        return self._qresync or b"CONDSTORE" in self.capabilities
 
     def folders(self) -> Sequence[Folder]:
-        statuses: dict[str, Opened] = {}
-        if b"LIST-STATUS" in self.capabilities:
-            more = b" HIGHESTMODSEQ" if self._condstore else b""
-            returned = b" RETURN (SPECIAL-USE STATUS (MESSAGES UIDNEXT UIDVALIDITY%s))" % more
-            if b"SPECIAL-USE" not in self.capabilities:
-                returned = returned.replace(b"SPECIAL-USE ", b"")
-            kept = self._run(b'LIST "" "*"' + returned, {b"LIST", b"STATUS"})
-            for response in kept:
-                if response.name == b"STATUS" and (status := status_of(response)):
-                    statuses[status.path] = status
-        else:
-            kept = self._run(b'LIST "" "*"', {b"LIST"})
+        kept = self._listing()
         named = listing.read(one for one in kept if one.name == b"LIST")
+        told = [status for one in kept if one.name == b"STATUS" and (status := status_of(one))]
+        statuses = {status.path: status for status in told}
         self._names = {one.path: one.name for one in named}
         return [Folder(one.path, one.special, statuses.get(one.path)) for one in named]
+
+    def _listing(self) -> list[Response]:
+        if b"LIST-STATUS" in self.capabilities:
+            special = b"SPECIAL-USE " if b"SPECIAL-USE" in self.capabilities else b""
+            modseq = b" HIGHESTMODSEQ" if self._condstore else b""
+            told = b"%sSTATUS (MESSAGES UIDNEXT UIDVALIDITY%s)" % (special, modseq)
+            # A server may offer it and not know it.
+            with contextlib.suppress(ImapError):
+                return self._run(b'LIST "" "*" RETURN (%s)' % told, {b"LIST", b"STATUS"})
+        return self._run(b'LIST "" "*"', {b"LIST"})
 
     def open(self, path: str) -> Opened:
         self._opened = None
         name = listing.quoted(self._names.get(path) or listing.encoded(path))
         if name is None:
             raise fault("folder")
-        condstore = b" (CONDSTORE)" if self._condstore and not self._enabled else b""
+        condstore = b" (CONDSTORE)" if self._condstore and not self._qresync else b""
         kept, _ = self._conversation.run(
             b"EXAMINE " + name + condstore, keep={b"OK", b"EXISTS"}, stage="open"
         )
@@ -126,7 +126,7 @@ class Session:
         return self._opened
 
     def uids(self, *, since: date | None = None) -> Sequence[int]:
-        return self.search(b"ALL" if since is None else b"SINCE " + _day(since))
+        return self.search(b"ALL" if since is None else since_day(since))
 
     def search(self, criteria: bytes) -> list[int]:
         """The UIDs that match, ascending. Raises `ImapError`."""
@@ -135,45 +135,29 @@ class Session:
             b"UID SEARCH %s%s" % (b"RETURN (ALL) " if esearch else b"", criteria),
             {b"SEARCH", b"ESEARCH"},
         )
-        found: set[int] = set()
-        for response in kept:
-            found.update(self._found(response))
-            if len(found) > MOST_NUMBERS:
-                raise self._conversation.nonsense()
-        return sorted(found)
-
-    def _found(self, response: Response) -> Iterable[int]:
-        try:
-            if response.name == b"ESEARCH":
-                words = response.line.split()
-                return numbers(words[words.index(b"ALL") + 1]) if b"ALL" in words[:-1] else ()
-            # After the numbers there may be (MODSEQ 5).
-            found = [int(word) for word in response.line.partition(b"(")[0].split()]
-        except (Unreadable, ValueError) as error:
-            raise self._conversation.nonsense() from error
-        return [uid for uid in found if 0 < uid <= LARGEST_UID]
+        return found(kept)
 
     def listed(self, first: int, last: int | None = None) -> Iterator[Listed]:
         gmail = b"X-GM-EXT-1" in self.capabilities
         items = b"(UID FLAGS RFC822.SIZE INTERNALDATE%s)" % (b" X-GM-MSGID" if gmail else b"")
         for window in self._windows(max(first, 1), last):
-            found: dict[int, Listed] = {}
+            lines: dict[int, Listed] = {}
             for _, told in fetched(self._conversation, [window], items):
                 uid = uid_of(told)
                 # FLAGS alone is somebody else changing them meanwhile.
-                if uid is None or uid < first or (last and uid > last) or uid in found:
+                if uid is None or uid < first or (last and uid > last) or uid in lines:
                     continue
                 if b"RFC822.SIZE" in told or b"INTERNALDATE" in told:
-                    found[uid] = Listed(
+                    lines[uid] = Listed(
                         uid,
                         number(told.get(b"RFC822.SIZE")),
                         flags_of(told),
                         moment(told.get(b"INTERNALDATE")),
                         number(told.get(b"X-GM-MSGID"), 2**64 - 1),
                     )
-                if len(found) > MOST_NUMBERS:
+                if len(lines) > 2 * LINES_AT_ONCE:
                     raise self._conversation.nonsense()
-            yield from (found[uid] for uid in sorted(found))
+            yield from (lines[uid] for uid in sorted(lines))
 
     def _windows(self, first: int, last: int | None) -> Iterator[bytes]:
         """UID sets that cover what is there, ascending, none with very many messages."""
@@ -183,8 +167,7 @@ class Session:
             return
         uids = self.search(b"UID %d:%s" % (first, b"*" if last is None else b"%d" % last))
         there = [uid for uid in uids if uid >= first]
-        for uid_set, _ in uid_sets(there, most=LINES_AT_ONCE):
-            yield uid_set
+        yield from uid_sets(there, most=LINES_AT_ONCE)
 
     def headers(self, uids: Sequence[int], *, only: str | None = None) -> Iterator[Headed]:
         """`only`: the name of the one field that is wanted."""
@@ -213,48 +196,49 @@ class Session:
         self, uids: Sequence[int], items: bytes, take: Take
     ) -> Iterator[tuple[int, Literal, Told]]:
         wanted = set(uids)
-        sets = (one for one, _ in uid_sets(uids, most=MESSAGES_AT_ONCE))
-        for _, told in fetched(self._conversation, sets, items, take=take):
+        nil: dict[int, Told] = {}
+        sets = uid_sets(uids, most=MESSAGES_AT_ONCE)
+        for response, told in fetched(self._conversation, sets, items, take=take):
+            if response.name == b"VANISHED":
+                for gone in with_vanished([], response) or ():
+                    nil.pop(gone, None)
+                continue
             uid = uid_of(told)
             bodies = [value for name, value in told.items() if name.startswith(b"BODY[")]
-            if uid in wanted and bodies:
-                wanted.discard(uid)
-                body = bodies[0]
-                yield uid, body if isinstance(body, Literal) else _short(text(body)), told
+            if uid not in wanted or uid is None or not bodies:
+                continue
+            wanted.discard(uid)
+            if bodies[0] is None:
+                # Dovecot gives nil for what was expunged meanwhile, and says so at the end.
+                nil[uid] = told
+                continue
+            body = bodies[0]
+            yield uid, body if isinstance(body, Literal) else _short(text(body)), told
+        for uid, told in nil.items():
+            yield uid, Literal(None, 0), told
 
     def changes(self, modseq: int) -> Changes:
         if not self._condstore:
             raise fault("unavailable")
-        more = b" (CHANGEDSINCE %d%s)" % (modseq, b" VANISHED" if self._enabled else b"")
-        flags: dict[int, tuple[str, ...]] = {}
-        vanished: list[int] | None = [] if self._enabled else None
+        more = b" (CHANGEDSINCE %d%s)" % (modseq, b" VANISHED" if self._qresync else b"")
+        flags = FlagsByUid()
+        vanished: list[int] | None = [] if self._qresync else None
         for response, told in fetched(self._conversation, [b"1:*"], b"(UID FLAGS)", modifiers=more):
             if response.name == b"VANISHED":
-                if vanished is not None:
-                    vanished = _with(vanished, response.line)
-                continue
-            self._note(flags, told)
-        return Changes(flags, vanished)
+                vanished = with_vanished(vanished, response)
+            else:
+                flags.note(told)
+        return Changes(flags.by_uid, vanished)
 
     def flags(self, uids: Iterable[int] | None = None) -> Mapping[int, tuple[str, ...]]:
-        flags: dict[int, tuple[str, ...]] = {}
+        flags = FlagsByUid()
         asked = None if uids is None else sorted(set(uids))
-        sets = (
-            [b"1:*"] if asked is None else (one for one, _ in uid_sets(asked, most=LINES_AT_ONCE))
-        )
+        sets = [b"1:*"] if asked is None else uid_sets(asked, most=LINES_AT_ONCE)
         for _, told in fetched(self._conversation, sets, b"(UID FLAGS)"):
-            self._note(flags, told)
-        if asked is not None:
-            wanted = set(asked)
-            return {uid: flags[uid] for uid in flags if uid in wanted}
-        return flags
-
-    def _note(self, flags: dict[int, tuple[str, ...]], told: Told) -> None:
-        uid, now = uid_of(told), flags_of(told)
-        if uid is not None and now is not None:
-            flags[uid] = now
-            if len(flags) > MOST_NUMBERS:
-                raise self._conversation.nonsense()
+            flags.note(told)
+        if asked is None:
+            return flags.by_uid
+        return {uid: flags.by_uid[uid] for uid in asked if uid in flags.by_uid}
 
     def close(self) -> None:
         with contextlib.suppress(ImapError):
@@ -266,23 +250,6 @@ class Session:
         return kept
 
 
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-
-
-def _day(day: date) -> bytes:
-    return f"{day.day}-{_MONTHS[day.month - 1]}-{day.year:04}".encode()
-
-
 def _short(data: bytes | None) -> Literal:
     """A message that came as a string, or nil."""
     return Literal(data, len(data or b""))
-
-
-def _with(gone: list[int], line: bytes) -> list[int] | None:
-    """With those of a VANISHED response; None when they are too many to tell, or unreadable."""
-    uid_set = line.split()[-1:]
-    try:
-        more = numbers(uid_set[0]) if uid_set else []
-    except Unreadable:
-        return None
-    return gone + more if len(gone) + len(more) <= MOST_NUMBERS else None

@@ -58,7 +58,8 @@ def values(parts: Iterable[bytes | Literal]) -> list[Value]:
         if isinstance(part, Literal):
             current.append(part)
             continue
-        for found in _TOKEN.finditer(part):
+        # Spaces at the end would be tried from each of them.
+        for found in _TOKEN.finditer(part.rstrip(b" ")):
             kind = found.lastindex
             if kind == 4:
                 atom = found[4]
@@ -134,10 +135,10 @@ def numbers(uid_set: bytes) -> list[int]:
     return found
 
 
-def uid_sets(uids: Sequence[int], *, most: int, longest: int = 4000) -> Iterator[tuple[bytes, int]]:
-    """Sets for commands, each of at most `most` UIDs and `longest` characters, with how many UIDs
-    are in it; in the order of `uids`, ranges where they follow each other. RFC 7162, 4: a command
-    line of 8,192 octets is what a server has to take."""
+def uid_sets(uids: Sequence[int], *, most: int, longest: int = 4000) -> Iterator[bytes]:
+    """Sets for commands, each of at most `most` UIDs and `longest` characters, in the order of
+    `uids`, with ranges where they follow each other. RFC 7162, 4: a command line of 8,192 octets is
+    what a server has to take."""
     written: list[bytes] = []
     length = count = 0
     position = 0
@@ -153,7 +154,7 @@ def uid_sets(uids: Sequence[int], *, most: int, longest: int = 4000) -> Iterator
         count += end - position
         position = end
         if count >= most or length > longest - 24:
-            yield b",".join(written), count
+            yield b",".join(written)
             written, length, count = [], 0, 0
     if written:
-        yield b",".join(written), count
+        yield b",".join(written)
