@@ -163,11 +163,11 @@ class DovecotSandbox:
     def start(self) -> None:
         """Also again, after `stop`: on the same ports, with the same mail."""
         assert _BINARY is not None
-        with (self._folder / "stderr").open("ab") as stderr:
+        with (self._folder / "stderr").open("ab") as told:
             self._process = subprocess.Popen(
                 [_BINARY, "-F", "-c", str(self._folder / "dovecot.conf")],
                 stdout=subprocess.DEVNULL,
-                stderr=stderr,
+                stderr=told,
                 start_new_session=True,
             )
         end = time.monotonic() + STARTS_WITHIN_S

@@ -14,9 +14,6 @@ from typing import Self
 
 from chalicelib.providers.storage.port import Storage
 
-# Each write to S3 is a call of some 30 ms; urllib3's pool has ten connections.
-WRITERS = 10
-
 
 class Copies:
     """Writes side by side; its threads start with the first write and end with the block. Raises
@@ -24,7 +21,11 @@ class Copies:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="copies")
+        self._pool = (
+            ThreadPoolExecutor(storage.concurrency, thread_name_prefix="copies")
+            if storage.concurrency > 1
+            else None
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -35,11 +36,16 @@ class Copies:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self._pool.shutdown(wait=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
 
     def write(self, contents: Mapping[str, bytes]) -> None:
         """All of them by key, or it raises."""
-        list(self._pool.map(lambda one: self._storage.write(*one), contents.items()))
+        if self._pool is None:
+            for key, content in contents.items():
+                self._storage.write(key, content)
+        else:
+            list(self._pool.map(lambda one: self._storage.write(*one), contents.items()))
 
     def write_file(self, key: str, path: Path) -> None:
         self._storage.write_file(key, path)

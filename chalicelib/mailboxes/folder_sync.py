@@ -9,8 +9,8 @@ from typing import Literal
 from chalicelib import logs
 from chalicelib.mailboxes import folder_rows, folders, places, reading
 from chalicelib.mailboxes.folders import KnownFolder
-from chalicelib.mailboxes.reading import Turn
 from chalicelib.mailboxes.sameness import same_messages
+from chalicelib.mailboxes.turn import Turn
 from chalicelib.providers.imap.port import Listed, Opened
 
 # When there may be more that is new, UIDs are asked for first, and messages in parts.

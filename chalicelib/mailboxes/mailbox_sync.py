@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from chalicelib.mailboxes import folder_rows, folders, places
 from chalicelib.mailboxes.folder_sync import sync_folder, try_again
 from chalicelib.mailboxes.folders import KnownFolder
-from chalicelib.mailboxes.reading import Turn
 from chalicelib.mailboxes.report import Trouble
 from chalicelib.mailboxes.sameness import same_messages
+from chalicelib.mailboxes.turn import Turn
 from chalicelib.providers.imap.port import Folder, ImapError
 
 # E-mails of one transaction.

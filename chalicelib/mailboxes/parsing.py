@@ -10,19 +10,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from chalicelib import logs
 from chalicelib.errors import AttachmentUnavailable
-from chalicelib.mail.parsed import ParsedMail
 from chalicelib.mailboxes.copies import Copies
 from chalicelib.mailboxes.lease import Desk, Held
-from chalicelib.providers.storage.keys import mail_part_key
+from chalicelib.mailboxes.parsed_rows import Parse, Raw, Read, read
+from chalicelib.mailboxes.parsing_processes import Processes
 
 TRIES = 3
 # What a dead process left is parsed so many at a time; what has failed before, alone.
@@ -74,26 +72,20 @@ ON CONFLICT (email_id, position) DO NOTHING
 """)
 
 
-class Parse(Protocol):
-    def __call__(self, raw: bytes, /, *, received: datetime | None) -> ParsedMail:
-        """See `chalicelib.mail`."""
-        ...
-
-
-@dataclass(frozen=True)
-class Raw:
-    """An e-mail to be parsed. `stub`: `content` is its header only."""
-
-    email_id: int
-    content: bytes = field(repr=False)
-    received: datetime | None
-    stub: bool = False
-
-
 class Parsing:
-    """`in_memory`: e-mails of more bytes are stubs."""
+    """`in_memory`: e-mails of more bytes are stubs. `processes`: where many e-mails are parsed at
+    once; None: here."""
 
-    def __init__(self, desk: Desk, copies: Copies, parse: Parse, *, in_memory: int) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        copies: Copies,
+        parse: Parse,
+        *,
+        in_memory: int,
+        processes: Processes | None = None,
+    ) -> None:
+        self._processes = processes
         self._desk = desk
         self._copies = copies
         self._parse = parse
@@ -102,23 +94,18 @@ class Parsing:
     def parse(self, held: Held, raws: Sequence[Raw]) -> Counter[str]:
         """Parses these, whose try is counted, and saves what they say. Returns the number by
         state; those that failed are tried again by `catch_up`."""
-        rows, parts, counts = [], [], Counter[str]()
-        contents: dict[str, bytes] = {}
-        for raw in raws:
-            try:
-                mail = self._parse(raw.content, received=raw.received)
-                row = _row(raw, mail)
-                its_parts = _parts(held, raw, mail, contents)
-            except Exception as error:  # noqa: BLE001 - one unreadable e-mail stops no other
-                logs.warning("email_not_parsed", email_id=raw.email_id, error=error)
-                counts["parse_failures"] += 1
-                continue
-            rows.append(row)
-            parts += its_parts
-        if rows:
-            self._copies.write(contents)
-            counts.update(self._save(held, rows, parts))
-        return counts
+        if not raws:
+            return Counter()
+        found = self._processes.read(held.business_id, raws) if self._processes else None
+        if found is None:
+            found = read(held.business_id, raws, self._parse)
+        failed = [one for one in found if one.error is not None]
+        for one in failed:
+            logs.warning("email_not_parsed", email_id=one.email_id, error=one.error)
+        good = [one for one in found if one.error is None]
+        counts = self._save(held, good) if good else Counter[str]()
+        counts["parse_failures"] += len(failed)
+        return +counts
 
     def catch_up(self, held: Held, over: Callable[[], bool]) -> Counter[str]:
         """Parses what is left from earlier runs, of which each e-mail has one try now."""
@@ -155,23 +142,19 @@ class Parsing:
             return None
         return Raw(row.id, content, row.internal_date, stub)
 
-    def _save(
-        self, held: Held, rows: list[dict[str, Any]], parts: list[dict[str, Any]]
-    ) -> Counter[str]:
+    def _save(self, held: Held, good: Sequence[Read]) -> Counter[str]:
+        self._copies.write({key: part for one in good for key, part in one.contents.items()})
         try:
             with self._desk.writing(held) as connection:
-                _store(connection, held, rows, parts)
+                _store(connection, held, good)
         except DBAPIError as error:
             # Something in one of them is more than PostgreSQL takes.
-            if len(rows) == 1:
-                logs.warning("email_not_saved", email_id=rows[0]["id"], error=error)
+            if len(good) == 1:
+                logs.warning("email_not_saved", email_id=good[0].email_id, error=error)
                 return Counter(parse_failures=1)
-            counts = Counter[str]()
-            for row in rows:
-                own = [part for part in parts if part["email_id"] == row["id"]]
-                counts.update(self._save(held, [row], own))
-            return counts
-        return Counter(row["state"] for row in rows)
+            middle = len(good) // 2
+            return self._save(held, good[:middle]) + self._save(held, good[middle:])
+        return Counter(one.state for one in good)
 
 
 def header_key(raw_key: str) -> str:
@@ -179,59 +162,10 @@ def header_key(raw_key: str) -> str:
     return f"{raw_key}.header"
 
 
-def _store(
-    connection: Connection, held: Held, rows: list[dict[str, Any]], parts: list[dict[str, Any]]
-) -> None:
-    values = {"parsed": json.dumps(rows), "parts": json.dumps(parts)}
-    connection.execute(_SAVE, {**values, "address": held.row["address"]})
-
-
-def _row(raw: Raw, mail: ParsedMail) -> dict[str, Any]:
-    sender = next((party for party in mail.parties if party.role == "from"), None)
-    return {
-        "id": raw.email_id,
-        "state": "stub" if raw.stub else "partial" if mail.faults else "parsed",
-        "faults": list(mail.faults),
-        "nature": mail.nature,
-        "sent_at": mail.sent_at.isoformat() if mail.sent_at else None,
-        "subject": mail.subject,
-        "from_email": sender.email if sender else "",
-        "from_name": sender.name if sender else "",
-        "recipients": [
-            {"role": party.role, "email": party.email, "name": party.name}
-            for party in mail.parties
-            if party.role != "from"
-        ],
-        "in_reply_to": mail.in_reply_to,
-        "refs": list(mail.references),
-        "text": mail.text,
-        "html": mail.html,
-        "snippet": mail.snippet,
-        "bounce": asdict(mail.bounce) if mail.bounce else None,
+def _store(connection: Connection, held: Held, good: Sequence[Read]) -> None:
+    values = {
+        "parsed": f"[{','.join(one.row for one in good)}]",
+        "parts": f"[{','.join(part for one in good for part in one.parts)}]",
+        "address": held.row["address"],
     }
-
-
-def _parts(
-    held: Held, raw: Raw, mail: ParsedMail, contents: dict[str, bytes]
-) -> list[dict[str, Any]]:
-    rows = []
-    for position, part in enumerate(mail.parts, start=1):
-        key = None
-        if part.content is not None:
-            key = mail_part_key(held.business_id, part.sha256)
-            contents[key] = part.content
-        rows.append(
-            {
-                "email_id": raw.email_id,
-                "position": position,
-                "name": part.name,
-                "declared_type": part.declared_type,
-                "type": part.type,
-                "size": part.size,
-                "inline": part.inline,
-                "content_id": part.content_id,
-                "sha256": part.sha256.hex(),
-                "stored_key": key,
-            }
-        )
-    return rows
+    connection.execute(_SAVE, values)

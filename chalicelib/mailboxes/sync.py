@@ -30,15 +30,17 @@ from chalicelib.errors import (
     ProviderError,
     SchemaOutdated,
 )
-from chalicelib.mail.parse import parse
+from chalicelib.mail.parse import parse as default_parse
 from chalicelib.mailboxes import lease
 from chalicelib.mailboxes.copies import Copies
 from chalicelib.mailboxes.lease import Candidate, Desk, Held
 from chalicelib.mailboxes.mailbox_sync import sync_mailbox
 from chalicelib.mailboxes.memory import Memory
-from chalicelib.mailboxes.parsing import Parse, Parsing
-from chalicelib.mailboxes.reading import Limits, Settle, Tools, Turn
+from chalicelib.mailboxes.parsed_rows import Parse
+from chalicelib.mailboxes.parsing import Parsing
+from chalicelib.mailboxes.parsing_processes import Processes
 from chalicelib.mailboxes.report import Outcome, Recorded, Report, Trouble
+from chalicelib.mailboxes.turn import Limits, Settle, Tools, Turn
 from chalicelib.providers.imap.port import ImapError, MailSession
 from chalicelib.providers.storage.port import Storage
 from chalicelib.runner.deadline import Deadline
@@ -84,7 +86,7 @@ def sync_mailboxes(
     open_session: OpenSession,
     settle: Settle,
     record: Ending,
-    parse: Parse = parse,
+    parse: Parse = default_parse,
     limits: Limits | None = None,
     crew: Crew | None = None,
     memory: int = MEMORY,
@@ -99,7 +101,9 @@ def sync_mailboxes(
         desk = Desk(engine)
         copies = stack.enter_context(Copies(storage))
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ponctuel-inbox-")))
-        parsing = Parsing(desk, copies, parse, in_memory=limits.in_memory)
+        # Children have their own parser: it is ours, or they are not asked.
+        processes = stack.enter_context(Processes()) if parse is default_parse else None
+        parsing = Parsing(desk, copies, parse, in_memory=limits.in_memory, processes=processes)
         tools = Tools(desk, copies, parsing, Memory(memory), limits, work, settle)
         return _Run(tools, deadline, open_session, record, crew or Crew()).run(mailbox_ids)
 

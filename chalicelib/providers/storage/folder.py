@@ -23,6 +23,8 @@ class FolderStorage:
     """Everything stays below `root`, symbolic links included. `root` has to exist: a volume that is
     not mounted is a store that cannot be reached, not a store without documents."""
 
+    concurrency = 1
+
     def __init__(self, root: Path) -> None:
         self._root = root
 

@@ -10,6 +10,10 @@ from typing import Protocol
 
 
 class Storage(Protocol):
+    """`concurrency`: so many writes side by side are sooner done than one after the other."""
+
+    concurrency: int
+
     def read(self, key: str, *, max_bytes: int) -> bytes:
         """The document's bytes. Raises `AttachmentUnavailable` when there is no such document, when
         it is larger than `max_bytes`, or when the key leaves the store; `ProviderError` (transient)

@@ -65,6 +65,9 @@ class S3Storage:
     """Keys live below `prefix`. Reading and writing may be repeated, so botocore tries three times.
     Times are in seconds; `endpoint_url` is for tests and compatible stores."""
 
+    # A write is a call of some 30 ms, and botocore keeps ten connections.
+    concurrency = 10
+
     def __init__(
         self,
         bucket: str,

@@ -27,7 +27,8 @@ def dovecot_server() -> Iterator[DovecotSandbox]:
 def dovecot(dovecot_server: DovecotSandbox) -> Iterator[DovecotSandbox]:
     yield dovecot_server
     for user in USERS:
-        if any(dovecot_server.maildir(user).iterdir()):
+        home = dovecot_server.maildir(user)
+        if home.is_dir() and any(home.iterdir()):
             dovecot_server.empty(user)
 
 

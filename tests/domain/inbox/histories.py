@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from datetime import timedelta
 
-from chalicelib.mailboxes.reading import Limits
+from chalicelib.mailboxes.turn import Limits
 from sandbox.dovecot import DovecotSandbox
 from tests.domain.inbox.dying import killed_at
 from tests.domain.inbox.relay import Relay

@@ -194,7 +194,7 @@ def test_a_large_message_becomes_a_stub_with_its_bytes_in_the_store(
 ) -> None:
     from hashlib import sha256
 
-    from chalicelib.mailboxes.reading import Limits
+    from chalicelib.mailboxes.turn import Limits
 
     large = mail(1, "x" * 300_000)
     dovecot.deliver("compta", "INBOX", [large, mail(2)])

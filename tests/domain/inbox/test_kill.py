@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.mailboxes.reading import Limits
+from chalicelib.mailboxes.turn import Limits
 from sandbox.dovecot import DovecotSandbox
 from tests.domain.inbox.dying import Life, killed_at
 from tests.domain.inbox.relay import Relay

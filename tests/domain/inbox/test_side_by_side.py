@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import ProviderError
-from chalicelib.mailboxes.reading import Limits
 from chalicelib.mailboxes.sync import Crew
+from chalicelib.mailboxes.turn import Limits
 from chalicelib.providers.imap.port import ImapError
 from chalicelib.providers.storage.folder import FolderStorage
 from sandbox.dovecot import DovecotSandbox

@@ -107,7 +107,7 @@ def test_without_uidvalidity_messages_are_known_by_their_headers(
 def test_a_change_that_is_interrupted_goes_on(
     world: World, dovecot: DovecotSandbox, relay: Relay, box: int
 ) -> None:
-    from chalicelib.mailboxes.reading import Limits
+    from chalicelib.mailboxes.turn import Limits
 
     dovecot.deliver("compta", "INBOX", [mail(n) for n in range(30)])
     world.sync(box)
