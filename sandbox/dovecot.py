@@ -2,7 +2,7 @@
 
 In a test:
 
-    with DovecotSandbox(context_files=…) as dovecot:
+    with DovecotSandbox() as dovecot:
         dovecot.deliver("compta", "INBOX", [b"Subject: x\\r\\n\\r\\nBonjour"])
         account = dovecot.account("compta")
 
@@ -31,9 +31,9 @@ from imapclient import IMAPClient
 from imapclient.imap_utf7 import encode
 
 from chalicelib.providers.imap.account import ImapAccount, Security
+from sandbox.dovecot_configuration import configuration
 
 PASSWORD = "mot de passe, avec : @ et é"
-FOLDERS = ("Drafts", "Sent", "Junk", "Trash", "Archive")
 STARTS_WITHIN_S = 15.0
 _BINARY = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
@@ -215,7 +215,16 @@ class DovecotSandbox:
             (self._folder / "users").write_text(secrets)
             (self._folder / "log").touch()
             (self._folder / "log").chmod(0o666)
-            (self._folder / "dovecot.conf").write_text(self._configuration())
+            (self._folder / "dovecot.conf").write_text(
+                configuration(
+                    self._folder,
+                    self._owner,
+                    port=self.port,
+                    tls_port=self.tls_port,
+                    certificate=self._certificate,
+                    settings=self._settings,
+                )
+            )
             self.start()
         except BaseException:
             self.__exit__()
@@ -237,72 +246,3 @@ class DovecotSandbox:
     def _own(self, path: Path) -> None:
         if self._root:
             os.chown(path, self._owner.pw_uid, self._owner.pw_gid)
-
-    def _configuration(self) -> str:
-        me = self._owner.pw_name
-        folders = "".join(
-            f"  mailbox {name} {{\n    special_use = \\{name}\n    auto = create\n  }}\n"
-            for name in FOLDERS
-        )
-        unprivileged = f"default_internal_user = {me}\ndefault_login_user = {me}\n"
-        pem = self._certificate
-        return f"""
-base_dir = {self._folder}/run
-state_dir = {self._folder}/state
-log_path = {self._folder}/log
-protocols = imap
-listen = 127.0.0.1
-{"" if self._root else unprivileged + f"default_internal_group = {os.getegid()}"}
-ssl = {"yes" if pem else "no"}
-{f"ssl_cert = <{pem}" if pem else ""}
-{f"ssl_key = <{pem}" if pem else ""}
-disable_plaintext_auth = no
-auth_mechanisms = plain login
-auth_failure_delay = 0
-passdb {{
-  driver = passwd-file
-  args = scheme=PLAIN {self._folder}/users
-}}
-userdb {{
-  driver = static
-  args = uid={self._owner.pw_uid} gid={self._owner.pw_gid} home={self._folder}/mail/%u
-}}
-first_valid_uid = {self._owner.pw_uid}
-first_valid_gid = {self._owner.pw_gid}
-mail_location = maildir:~
-mail_fsync = never
-mail_max_userip_connections = 1000
-namespace inbox {{
-  inbox = yes
-  separator = /
-{folders}}}
-service imap-login {{
-  chroot =
-  inet_listener imap {{
-    port = {self.port}
-  }}
-  inet_listener imaps {{
-    port = {self.tls_port if pem else 0}
-    ssl = yes
-  }}
-  # One process for all logins, instead of one for each.
-  service_count = 0
-}}
-service imap {{
-  process_limit = 1000
-}}
-service anvil {{
-  chroot =
-  # No waiting after a wrong password.
-  unix_listener anvil-auth-penalty {{
-    mode = 0
-  }}
-}}
-service stats {{
-  chroot =
-  unix_listener stats-writer {{
-    mode = 0666
-  }}
-}}
-{self._settings}
-"""

@@ -236,6 +236,17 @@ def test_changes_since_are_flags_and_what_is_gone(dovecot: DovecotSandbox) -> No
     assert sorted(changes.vanished) == [2, 3, 6]
 
 
+def test_what_goes_while_changes_are_asked_for_is_gone_and_not_changed(
+    dovecot: DovecotSandbox,
+) -> None:
+    dovecot.deliver("compta", "INBOX", [letter(1), letter(2)])
+    with opened(dovecot.account("compta"), None) as session:
+        modseq = session.open("INBOX").highestmodseq
+        assert modseq
+        dovecot.expunge("compta", "INBOX", [1])
+        assert session.changes(modseq) == Changes({}, [1])
+
+
 def test_what_is_expunged_meanwhile_is_left_out(dovecot: DovecotSandbox, tmp_path: Path) -> None:
     dovecot.deliver("compta", "INBOX", [letter(number) for number in range(1, 6)])
     with opened(dovecot.account("compta")) as session:

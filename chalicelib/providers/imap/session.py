@@ -228,6 +228,8 @@ class Session:
                 vanished = with_vanished(vanished, response)
             else:
                 flags.note(told)
+        for uid in vanished or ():  # what was expunged since the folder was opened
+            flags.by_uid.pop(uid, None)
         return Changes(flags.by_uid, vanished)
 
     def flags(self, uids: Iterable[int] | None = None) -> Mapping[int, tuple[str, ...]]:
