@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -23,6 +24,8 @@ _HTML = '<p style="font-family: Arial, sans-serif; font-size: 14px">%s</p>'
 # Of ten: eight with text and HTML (one of them with an attachment), two of text only.
 _WITH_ATTACHMENT, _TEXT_ONLY = 0.1, 0.2
 LARGEST_ATTACHMENT = 200_000
+BODIES = 300
+_TOKEN = b"NUMBER-OF-IT"
 _START = datetime(2025, 1, 6, 8, 0, tzinfo=UTC)
 
 _ADD = text("""
@@ -36,34 +39,48 @@ SELECT 'B1', n.username || '@menuiserie.example', '127.0.0.1', :port, 'none', 'p
 
 def mails(count: int, seed: int = 1) -> Iterator[bytes]:
     """E-mails with customers of the benchmark's businesses, in conversations of a few, as a mail
-    server stores them."""
+    server stores them. Their bodies are some hundred, each with a line and an attachment of its
+    own."""
     draw = Random(seed)
+    bodies = [_body(draw, nth / BODIES) for nth in range(min(BODIES, count))]
     earlier: list[str] = []
     for number in range(count):
-        mail = EmailMessage()
-        customer = f"c{draw.randrange(5000)}@client.example"
-        mail["Received"] = f"from mx{number % 7}.client.example by mx.example.fr id {number:x}"
-        mail["Message-ID"] = f"<{draw.getrandbits(64):x}.{number}@client.example>"
-        mail["Date"] = format_datetime(_START + timedelta(minutes=20 * number))
-        mail["From"] = f"Hôtel de la Gare <{customer}>"
-        mail["To"] = "Menuiserie Lefèvre <contact@menuiserie.example>"
-        mail["Subject"] = f"Devis n° {draw.randrange(10_000)} – fenêtres"
-        if earlier and draw.random() < 0.5:
-            parent = draw.choice(earlier[-50:])
-            mail["In-Reply-To"] = mail["References"] = parent
-        earlier.append(mail["Message-ID"])
-        del earlier[:-50]
-        lines = [" ".join(draw.choices(_WORDS, k=12)) for _ in range(14)]
-        mail.set_content("\n".join(lines))
-        kind = draw.random()
-        if kind >= _TEXT_ONLY:
-            mail.add_alternative("\n".join(_HTML % line for line in lines), subtype="html")
-        if kind >= 1 - _WITH_ATTACHMENT:
-            size = draw.randrange(20_000, LARGEST_ATTACHMENT)
-            content = b"%PDF-1.7\n" + draw.randbytes(size)
-            name = f"facture-{number}.pdf"
-            mail.add_attachment(content, maintype="application", subtype="pdf", filename=name)
-        yield mail.as_bytes().replace(b"\n", b"\r\n")
+        own = f"<{draw.getrandbits(64):x}.{number}@client.example>"
+        cited = draw.choice(earlier) if earlier and draw.random() < 0.5 else ""
+        earlier = [*earlier[-50:], own]
+        header = (
+            f"Received: from mx{number % 7}.client.example by mx.example.fr id {number:x}\r\n"
+            f"Message-ID: {own}\r\n"
+            f"Date: {format_datetime(_START + timedelta(minutes=20 * number))}\r\n"
+            f"From: =?utf-8?q?H=C3=B4tel?= de la Gare <c{draw.randrange(5000)}@client.example>\r\n"
+            "To: Menuiserie <contact@menuiserie.example>\r\n"
+            f"Subject: =?utf-8?q?Devis_n=C2=B0_{draw.randrange(10_000)}?=\r\n"
+        )
+        if cited:
+            header += f"In-Reply-To: {cited}\r\nReferences: {cited}\r\n"
+        body = draw.choice(bodies).replace(_TOKEN, f"{number:010d}".encode())
+        yield header.encode() + body.replace(_LINE, b64encode(_pdf(number)), 1)
+
+
+def _body(draw: Random, place: float) -> bytes:
+    """With its MIME fields."""
+    mail = EmailMessage()
+    lines = [" ".join(draw.choices(_WORDS, k=12)) for _ in range(14)] + [_TOKEN.decode()]
+    mail.set_content("\n".join(lines))
+    if place >= _TEXT_ONLY:
+        mail.add_alternative("\n".join(_HTML % line for line in lines), subtype="html")
+    if place >= 1 - _WITH_ATTACHMENT:
+        content = _pdf(0) + draw.randbytes(draw.randrange(20_000, LARGEST_ATTACHMENT))
+        mail.add_attachment(content, maintype="application", subtype="pdf", filename="devis.pdf")
+    return mail.as_bytes().replace(b"\n", b"\r\n")
+
+
+def _pdf(number: int) -> bytes:
+    """The first line of an attachment, as base64 cuts it."""
+    return f"%PDF-1.7 {number:048d}".encode()
+
+
+_LINE = b64encode(_pdf(0))
 
 
 def large(size: int) -> bytes:
@@ -111,5 +128,3 @@ def make_due(engine: Engine) -> None:
             "VALUES ('inbox_sync', 'Europe/Paris', ponctuel.clock() - interval '6 minutes')"
         )
         connection.exec_driver_sql("CHECKPOINT")
-
-

@@ -1,9 +1,9 @@
 """mbsync (Debian's isync): a reader of IMAP mailboxes that we did not write, to compare with.
 
-    with tempfile.TemporaryDirectory() as folder:
-        mirror = Mirror(Path(folder), dovecot.port, "compta", PASSWORD)
-        mirror.pull()
-        for copy in mirror.copies(): …
+with tempfile.TemporaryDirectory() as folder:
+    mirror = Mirror(Path(folder), dovecot.port, "compta", PASSWORD)
+    mirror.pull()
+    for copy in mirror.copies(): …
 """
 
 from __future__ import annotations

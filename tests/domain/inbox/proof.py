@@ -29,25 +29,28 @@ def trial(deployment: Deployment, job: str, case: str, draw: random.Random) -> F
         return Finding(Counter(), done=Counter(skipped_because_dovecot_or_isync_is_missing=1))
     wrong, done = Counter[str](), Counter[str]()
     database = deployment.database
-    with tempfile.TemporaryDirectory() as scratch, DovecotSandbox() as server:
-        with Relay(server.port) as relay:
-            for number in range(HISTORIES):
-                folder = Path(scratch) / str(number)
-                (folder / "store").mkdir(parents=True)
-                deployment.empty()
-                database.set_clock(NOW)
-                relay.calm()
-                server.empty("compta")
-                world = World(database, folder / "store", database.engine())
-                history = History(world, server, relay, draw)
-                history.go(draw.randint(5, 40))
-                found = history.differences(folder)
-                assert not found, (found, history.told)
-                history.check()
-                wrong += found
-                done += Counter(
-                    histories=1,
-                    events=len(history.told),
-                    deaths=sum(one.endswith("True") for one in history.told),
-                )
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        DovecotSandbox() as server,
+        Relay(server.port) as relay,
+    ):
+        for number in range(HISTORIES):
+            folder = Path(scratch) / str(number)
+            (folder / "store").mkdir(parents=True)
+            deployment.empty()
+            database.set_clock(NOW)
+            relay.calm()
+            server.empty("compta")
+            world = World(database, folder / "store", database.engine())
+            history = History(world, server, relay, draw)
+            history.go(draw.randint(5, 40))
+            found = history.differences(folder)
+            assert not found, (found, history.told)
+            history.check()
+            wrong += found
+            done += Counter(
+                histories=1,
+                events=len(history.told),
+                deaths=sum(one.endswith("True") for one in history.told),
+            )
     return Finding(wrong, done=done)
