@@ -20,6 +20,7 @@ from pathlib import Path
 from bench import (
     draining,
     imports,
+    inbox,
     memory,
     orm,
     package,
@@ -39,6 +40,7 @@ ON_A_SERVER: Mapping[str, Callable[..., Iterator[Measure]]] = {
     "planning": planning.measure,
     "orm": orm.measure,
     "memory": memory.measure,
+    "inbox": inbox.measure,
 }
 ALONE: Mapping[str, Callable[..., Iterator[Measure]]] = {
     "package": package.measure,

@@ -36,6 +36,8 @@ _SURELY_FIELD = re.compile(
     rb"[ \t]*:",
     re.IGNORECASE | re.MULTILINE,
 )
+# What follows the boundary in a delimiter line.
+_DELIMITED = re.compile(rb"(--)?[ \t]*(?:\r\n|\n|\r|\Z)")
 _MBOX = re.compile(rb">?From [^\r\n]*(?:\r\n?|\n)")
 _GUESSED = re.compile(rb"^--([^\s-][^\r\n]{0,200}?)[ \t]*\r?\n(?=content-[a-z-]+:)", re.I | re.M)
 
@@ -213,11 +215,17 @@ def _spans(
 ) -> tuple[list[tuple[int, int]], bool]:
     """Where the parts between delimiter lines begin and end, and whether the last was closed. The
     line break before a delimiter belongs to it (RFC 2046, 5.1.1)."""
-    line = re.compile(rb"--" + re.escape(boundary) + rb"(--)?[ \t]*(?:\r\n|\n|\r|\Z)")
+    delimiter = b"--" + boundary
     spans: list[tuple[int, int]] = []
-    begin = -1
-    for found in line.finditer(raw, parent.begin, parent.end):
-        at = found.start()
+    begin, position = -1, parent.begin
+    # Not by an expression with the boundary in it: each e-mail has its own, and to compile them
+    # took a quarter of the time.
+    while (at := raw.find(delimiter, position, parent.end)) >= 0:
+        found = _DELIMITED.match(raw, at + len(delimiter), parent.end)
+        if found is None:
+            position = at + 1
+            continue
+        position = found.end()
         if at > parent.begin and raw[at - 1] not in b"\r\n":
             continue
         if begin >= 0:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from chalicelib import logs
 from chalicelib.mail.identity import Identity, artificial_id, head, identify
 from chalicelib.mail.structure import header_end
-from chalicelib.mailboxes import places
+from chalicelib.mailboxes import places, retries
 from chalicelib.mailboxes.folders import KnownFolder
 from chalicelib.mailboxes.parsed_rows import Raw
 from chalicelib.mailboxes.parsing import header_key
@@ -152,14 +152,14 @@ def commit(turn: Turn, folder: KnownFolder, batch: Batch, *, cursor: bool) -> No
             last_uid=last_uid,
         )
         if nil:
-            given_up = places.trouble(connection, folder, nil, "empty")
+            given_up = retries.trouble(connection, folder, nil, "empty")
             turn.counts["given_up"] += given_up
         if blamed:
-            places.trouble(connection, folder, blamed, "cut")
+            retries.trouble(connection, folder, blamed, "cut")
         if not cursor and batch.cut is None:
             here = set(batch.rows) | set(nil)
             if lost := [one.uid for one in listed if one.uid not in here]:
-                places.no_trouble(connection, folder, lost)
+                retries.no_trouble(connection, folder, lost)
     turn.held.has_mail = turn.held.has_mail or bool(inserted)
     turn.counts.update(emails=len(inserted), known=len(batch.rows) - len(inserted), nil=len(nil))
     if nil:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from chalicelib import logs
-from chalicelib.mailboxes import folder_rows, folders, places, reading
+from chalicelib.mailboxes import folder_rows, folders, places, reading, retries
 from chalicelib.mailboxes.folders import KnownFolder
 from chalicelib.mailboxes.sameness import same_messages
 from chalicelib.mailboxes.turn import Turn
@@ -149,4 +149,4 @@ def try_again(turn: Turn, known: KnownFolder) -> None:
             reading.take_in(turn, known, listed, cursor=False, moved=False, look=False)
         else:
             with turn.tools.desk.writing(turn.held) as connection:
-                places.no_trouble(connection, known, [uid])
+                retries.no_trouble(connection, known, [uid])

@@ -14,13 +14,8 @@ from sqlalchemy import Connection, text
 from chalicelib.mailboxes.folders import KnownFolder
 from chalicelib.providers.imap.port import Listed
 
-# A message that the server lists and does not give is asked for again after 15 minutes, an hour,
-# 4 hours, 16, and then every 2 days: after eight times it is given up. One at which the connection
-# breaks may not be to blame: that takes longer.
-TRIES = {"empty": 8, "cut": 20}
-
 # UIDs of one folder that a statement is about.
-_UIDS = "SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:uids AS jsonb))"
+UIDS = "SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:uids AS jsonb))"
 
 _KEEP = text("""
 WITH given AS MATERIALIZED (
@@ -65,23 +60,6 @@ WITH given AS MATERIALIZED (
 SELECT id, message_id, sha256, state FROM inserted
 """)
 
-_TROUBLE = text(f"""
-INSERT INTO ponctuel.email_troubles AS t (folder_id, uidvalidity, uid, next_at, error_code, at)
-SELECT :folder_id, :uidvalidity, asked.uid, ponctuel.clock() + interval '15 minutes', :code,
-       ponctuel.clock()
-  FROM ({_UIDS}) AS asked(uid)
-ON CONFLICT (folder_id, uidvalidity, uid) DO UPDATE
-   SET attempts = t.attempts + 1, at = EXCLUDED.at, error_code = EXCLUDED.error_code,
-       next_at = CASE WHEN t.attempts + 1 < :tries
-                      THEN EXCLUDED.at + least(interval '15 minutes' * power(4, t.attempts),
-                                               interval '2 days') END
-RETURNING attempts
-""")
-_NO_TROUBLE = text(f"""
-DELETE FROM ponctuel.email_troubles
- WHERE folder_id = :folder_id AND uidvalidity = :uidvalidity AND uid IN ({_UIDS})
-""")
-
 _OF_SIZES = text("""
 SELECT e.id, e.listed_size, encode(e.header_sha256, 'hex') AS header_sha256, e.message_id,
        e.internal_date,
@@ -112,7 +90,7 @@ UPDATE ponctuel.email_places p SET flags = s.flags
 _VANISHED = text(f"""
 UPDATE ponctuel.email_places SET gone_at = ponctuel.clock()
  WHERE folder_id = :folder_id AND uidvalidity = :uidvalidity AND gone_at IS NULL
-   AND uid IN ({_UIDS})
+   AND uid IN ({UIDS})
 """)
 
 # `flags` is null where the server's flags are followed otherwise.
@@ -215,7 +193,7 @@ def keep(
     found = connection.execute(
         _KEEP,
         {
-            **_place(folder),
+            **place(folder),
             "business_id": business_id,
             "mailbox_id": mailbox_id,
             "rows": json.dumps([vars(row) for row in rows], default=_json),
@@ -225,19 +203,6 @@ def keep(
     )
     folder.last_uid = max(folder.last_uid, last_uid)
     return [Inserted(*row) for row in found]
-
-
-def trouble(connection: Connection, folder: KnownFolder, uids: Collection[int], code: str) -> int:
-    """These are there and could not be read; they are tried again later. Returns how many of them
-    are given up with this."""
-    values = {**_place(folder), "uids": json.dumps(list(uids)), "code": code}
-    found = connection.execute(_TROUBLE, {**values, "tries": TRIES[code]})
-    return sum(attempts >= TRIES[code] for (attempts,) in found)
-
-
-def no_trouble(connection: Connection, folder: KnownFolder, uids: Collection[int]) -> None:
-    """These are not there any more."""
-    connection.execute(_NO_TROUBLE, {**_place(folder), "uids": json.dumps(list(uids))})
 
 
 def alike(
@@ -256,27 +221,27 @@ def alike(
         if one.size is not None and not (dated and one.internal_date is None)
     }
     rows = [{"size": size, "at": at} for size, at in asked]
-    values = {**_place(folder), "mailbox_id": mailbox_id, "asked": json.dumps(rows)}
+    values = {**place(folder), "mailbox_id": mailbox_id, "asked": json.dumps(rows)}
     return [Alike(**row) for row in connection.execute(_OF_SIZES, values).mappings()]
 
 
 def known(connection: Connection, folder: KnownFolder) -> dict[int, tuple[int | None, str]]:
     """By UID the listed size and the hash of the header, of all that the folder has ever shown
     under its UIDVALIDITY."""
-    rows = connection.execute(_KNOWN, _place(folder))
+    rows = connection.execute(_KNOWN, place(folder))
     return {uid: (size, header) for uid, size, header in rows}
 
 
 def flag(connection: Connection, folder: KnownFolder, flags: Mapping[int, Sequence[str]]) -> int:
     """How many places have other flags now."""
     rows = [{"uid": uid, "flags": kept_flags(these)} for uid, these in flags.items()]
-    values = {**_place(folder), "flags": json.dumps(rows)}
+    values = {**place(folder), "flags": json.dumps(rows)}
     return connection.execute(_FLAGS, values).rowcount
 
 
 def vanish(connection: Connection, folder: KnownFolder, uids: Collection[int]) -> int:
     """How many places are gone now that were there."""
-    values = {**_place(folder), "uids": json.dumps(list(uids))}
+    values = {**place(folder), "uids": json.dumps(list(uids))}
     return connection.execute(_VANISHED, values).rowcount
 
 
@@ -292,7 +257,7 @@ def compare(
         {"uid": uid, "flags": kept_flags(flags[uid]) if flags and uid in flags else None}
         for uid in server
     ]
-    values = {**_place(folder), "server": json.dumps(rows), "last_uid": folder.last_uid}
+    values = {**place(folder), "server": json.dumps(rows), "last_uid": folder.last_uid}
     return Compared(*connection.execute(_COMPARE, values).one())
 
 
@@ -301,7 +266,7 @@ def kept_flags(flags: Sequence[str] | None) -> list[str]:
     return sorted({flag.replace("\0", "") for flag in flags or ()} - {"\\Recent"})
 
 
-def _place(folder: KnownFolder) -> dict[str, Any]:
+def place(folder: KnownFolder) -> dict[str, Any]:
     return {"folder_id": folder.id, "uidvalidity": folder.uidvalidity}
 
 

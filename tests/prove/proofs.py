@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from chalicelib import jobs
+from tests.domain.inbox import proof as inbox
 from tests.mail import proofs as parser
 from tests.outbox import state_machine
 from tests.prove.seeds import Seed
@@ -159,6 +160,15 @@ PROOFS = (
     ),
     # Without `needs`: atheris is not installed everywhere, and says so in what was gone through.
     Proof("parser-coverage", parser.coverage_trial, 20, cost_s=32, limit_s=180, of_engine=True),
+    Proof(
+        "mailbox-histories",
+        inbox.trial,
+        inbox.TRIALS,
+        cost_s=20,
+        limit_s=240,
+        needs=inbox.NEEDS,
+        of_engine=True,
+    ),
     Proof("side-by-side", storm.side_by_side_trial, 25, cost_s=1.5),
     Proof("clock-changes", clock_changes.job_trial, 1, 1, cases=_days, cost_s=8),
     Proof("daily", clock_changes.daily_trial, 1, cases=_always(DAYS), of_engine=True),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-import shutil
 import stat
 from io import BytesIO
 from pathlib import Path
@@ -27,6 +27,9 @@ class FolderStorage:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        # Where folders of keys are that this process has written to: to follow the links of each
+        # path anew takes longer than to write it.
+        self._folders: dict[str, Path] = {}
 
     def read(self, key: str, *, max_bytes: int) -> bytes:
         """See `Storage.read`."""
@@ -76,16 +79,21 @@ class FolderStorage:
             raise _unreachable() from error
 
     def _keep(self, key: str, content: BinaryIO) -> None:
-        path = self._path(key)
-        part = path.with_name(f".{os.getpid()}.{os.urandom(6).hex()}.part")
+        folder, _, name = checked(key).rpartition("/")
+        known = self._folders.get(folder)
         try:
+            if known is not None and not (path := known / name).is_symlink():
+                try:
+                    _put(path, content)
+                except FileNotFoundError:  # somebody has taken the folder away
+                    content.seek(0)
+                else:
+                    return
+            path = self._path(key)
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with part.open("wb") as file:
-                    shutil.copyfileobj(content, file, _PIECE)
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+            _put(path, content)
+            if folder:
+                self._folders[folder] = self._path(folder)
         except OSError as error:
             raise _unreachable() from error
 
@@ -105,6 +113,20 @@ class FolderStorage:
                 "Le document est un lien vers l’extérieur du dossier : déposez-y une copie."
             )
         return path
+
+
+def _put(path: Path, content: BinaryIO) -> None:
+    """The whole of it or nothing appears at the path."""
+    part = path.with_name(f".{os.getpid()}.{os.urandom(6).hex()}.part")
+    try:
+        with part.open("wb") as file:
+            while piece := content.read(_PIECE):
+                file.write(piece)
+        part.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
 
 
 def _unreachable() -> ProviderError:

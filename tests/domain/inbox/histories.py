@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 from chalicelib.mailboxes.turn import Limits
-from sandbox.dovecot import DovecotSandbox
+from sandbox.dovecot import PASSWORD, DovecotSandbox
+from sandbox.mbsync import FLAGS, Mirror
 from tests.domain.inbox.dying import killed_at
 from tests.domain.inbox.relay import Relay
-from tests.domain.inbox.world import World, mail, there
+from tests.domain.inbox.world import UNREAD, World, mail, there
 
 LIMITS = Limits(batch_messages=3)
 OWN = ("Clients", "Clients/Dupont", "Été")
@@ -47,14 +50,45 @@ class History:
             self.delete,
             self.renumber,
             self.lose_the_line,
+            self.outage,
+            self.restart,
             self.hour,
         ]
         for _ in range(events):
             self.told.append(self._draw.choice(happens)())
         self.settle()
 
+    def check(self) -> None:
+        """What is stored is what is there, by the standard library's client, with all flags."""
+        world = self._world
+        assert world.stored(self._box) == there(self._dovecot.port), self.told
+        assert world.flags(self._box) == there(self._dovecot.port, flags=True), self.told
+
+    def differences(self, folder: Path) -> Counter[str]:
+        """Copies that mbsync finds and are not stored (`lost`), that are stored more often than it
+        finds them (`duplicate`), and emails stored twice; empty when all is well."""
+        mirror = Mirror(folder, self._dovecot.port, "compta", PASSWORD, but=UNREAD)
+        mirror.pull()
+        there = Counter((one.folder, one.content, one.flags) for one in mirror.copies())
+        here = Counter[tuple[str, bytes, tuple[str, ...]]]()
+        for (path, sha256), copies in self._world.flags(self._box).items():
+            content = self._world.raw(sha256).replace(b"\r\n", b"\n")
+            for flags, count in copies.items():
+                here[path, content, tuple(flag for flag in flags if flag in FLAGS)] += count
+        return +Counter(
+            lost=(there - here).total(), duplicate=(here - there).total() + self._twice()
+        )
+
+    def _twice(self) -> int:
+        found: int = self._world.one(
+            "SELECT count(*) - count(DISTINCT (message_id, sha256)) FROM ponctuel.emails "
+            "WHERE mailbox_id = :id",
+            id=self._box,
+        )
+        return found
+
     def settle(self) -> None:
-        """In the end, what is stored is what is there."""
+        """Until a run finds nothing more to do."""
         world = self._world
         for turn in range(6):
             # Deaths make it wait for a day, renumberings and closed folders for six hours.
@@ -63,13 +97,7 @@ class History:
             if turn > 1 and not report.troubles:
                 break
         assert (report.synced, report.troubles) == ([self._box], []), (report, self.told)
-        assert world.stored(self._box) == there(self._dovecot.port), self.told
-        assert world.flags(self._box) == there(self._dovecot.port, flags=True), self.told
-        twice = (
-            "SELECT count(*) - count(DISTINCT (message_id, sha256)) FROM ponctuel.emails "
-            "WHERE mailbox_id = :id"
-        )
-        assert world.one(twice, id=self._box) == 0, self.told
+        assert self._twice() == 0, self.told
         unread = "SELECT count(*) FROM ponctuel.emails WHERE state NOT IN ('parsed','partial')"
         assert world.one(unread) == 0, self.told
 
@@ -156,6 +184,19 @@ class History:
         self._world.sync(self._box, limits=LIMITS)
         self._relay.cut_after = None
         return "cut"
+
+    def outage(self) -> str:
+        """Nobody answers."""
+        self._relay.refusing = True
+        self._world.sync(self._box, limits=LIMITS)
+        self._relay.refusing = False
+        return "outage"
+
+    def restart(self) -> str:
+        self._dovecot.stop()
+        self._world.sync(self._box, limits=LIMITS)
+        self._dovecot.start()
+        return "restart"
 
     def hour(self) -> str:
         self._world.database.advance(timedelta(minutes=61))
