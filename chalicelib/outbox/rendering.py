@@ -1,8 +1,9 @@
 """Turns a message's template and content into its subject, its text and its HTML.
 
-A template is a folder of `templates/mail/`: `subject.txt`, `body.txt`, `body.html`, and a
-`sample.json` that shows the content it takes. Wording is written once, in `*.jinja` files which
-both bodies import: whether a value is escaped depends on the part rendered, not on the file.
+A template is a folder of `templates/mail/`: `body.txt`, which has the macro `subject` besides,
+`body.html`, and a `sample.json` that shows the content it takes. Wording is written once, in
+`*.jinja` files which both bodies import: whether a value is escaped depends on the part rendered,
+not on the file.
 
 - Content is data, often typed by strangers: never compiled, cleaned (see `content`), and escaped in
   HTML.
@@ -55,9 +56,8 @@ def render(template: str, content: Mapping[str, object]) -> Rendered:
     """
     variables = Section("", content)
     with explained():
-        subject = _part(f"{template}/subject.txt", variables)
-        text = _part(f"{template}/body.txt", variables)
-        html = _part(f"{template}/body.html", variables)
+        subject, text = _subject_and_text(template, variables)
+        html = environment(html=True).get_template(f"mail/{template}/body.html").render(variables)
     return Rendered(
         subject=shorten(re.sub("[ \n]+", " ", subject).strip(), MAX_SUBJECT),
         text=_without_gaps(text),
@@ -103,8 +103,12 @@ def sample(template: str) -> dict[str, Any]:
     return content
 
 
-def _part(name: str, variables: Mapping[str, object]) -> str:
-    return environment(html=name.endswith(".html")).get_template(f"mail/{name}").render(variables)
+def _subject_and_text(template: str, variables: Mapping[str, object]) -> tuple[str, str]:
+    """From one rendering: what the wording has in common is worked out once for both."""
+    body = environment(html=False).get_template(f"mail/{template}/body.txt")
+    context = body.new_context(dict(variables))
+    text = "".join(body.root_render_func(context))
+    return context.vars["subject"](), text
 
 
 def _without_gaps(text: str) -> str:
