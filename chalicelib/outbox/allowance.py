@@ -57,7 +57,9 @@ SELECT :channel, s.business_id, s.tokens, s.tokens_at, s.failures, s.opened_at, 
        trial_at = excluded.trial_at
 """)
 
-# `of` says what is counted: the account, a business, or a person of a business.
+# `of` says what is counted: the account, a business, or a person of a business. COALESCE keeps
+# PostgreSQL from the index of `counted_at`: while its statistics do not know of the week's messages
+# yet, it would read all of them for each person.
 _USED = text("""
 WITH claimed AS (
   SELECT DISTINCT business_id, person FROM jsonb_to_recordset(CAST(:claimed AS jsonb))
@@ -90,7 +92,7 @@ SELECT 'person', c.business_id, c.person, l.person_per_day, l.person_per_week, u
             AS day_since
      FROM ponctuel.messages m
     WHERE m.business_id = c.business_id AND m.person = c.person
-      AND m.counted_at > ponctuel.clock() - interval '7 days'
+      AND COALESCE(m.counted_at, '-infinity') > ponctuel.clock() - interval '7 days'
       AND m.claim_id IS DISTINCT FROM :claim_id) u
  WHERE c.person <> ''
 """)

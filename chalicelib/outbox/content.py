@@ -36,8 +36,10 @@ class Section(dict[str, object]):
 
     def __init__(self, path: str, values: Mapping[str, object]) -> None:
         self.content_path = path
-        prepared = ((str(key), _prepared(value, f"{path}{key}")) for key, value in values.items())
-        super().__init__((key, value) for key, value in prepared if value is not None)
+        for key, value in values.items():
+            prepared = _prepared(value, f"{path}{key}")
+            if prepared is not None:
+                self[str(key)] = prepared
 
     def __missing__(self, key: str) -> NoReturn:
         raise missing(f"{self.content_path}{key}")
@@ -57,7 +59,7 @@ def clean(text: str) -> str:
     are kept; the other spaces are one each.
     """
     if text.isprintable():  # as nearly all are: nothing to take out, and no space but the plain one
-        return re.sub(" {2,}", " ", text.strip(" "))
+        return re.sub(" {2,}", " ", text.strip(" ")) if "  " in text else text.strip(" ")
     visible = "".join(_printable(character) for character in text).strip()
     lines = re.sub(r"(?<=[\w)]) *\n[ \n]*", ", ", visible)
     return re.sub("[ \n]+", " ", lines)
@@ -76,6 +78,8 @@ def shorten(text: str, limit: int) -> str:
 
 def _prepared(value: object, path: str) -> object:
     """`value` as a template may see it; None when it has no value."""
+    if type(value) is str and len(value) <= MAX_STRING:  # as nearly all are: said again below
+        return clean(value) or None
     match value:
         case Mapping():
             return Section(f"{path}.", value)

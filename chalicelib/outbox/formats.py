@@ -31,6 +31,10 @@ def montant(amount: str | int | Decimal, currency: str) -> str:
     `amount` is in units of `currency` (ISO 4217), shown with as many decimals as CLDR gives that
     currency (JPY none, TND three); further decimals are rounded half up, as accounts are.
     """
+    return _amount(amount, currency) if type(amount) is str else _read_amount(amount, currency)
+
+
+def _read_amount(amount: str | int | Decimal, currency: str) -> str:
     code = currency.upper()
     precision = _precision(code)
     if precision is None:
@@ -139,6 +143,9 @@ def _with_minus(value: Decimal, shown: str) -> str:
 
 
 # A letter shows the same few amounts, counts and dates in its subject, its text and its HTML.
+
+
+_amount = lru_cache(maxsize=512)(_read_amount)
 
 
 @lru_cache(maxsize=64)

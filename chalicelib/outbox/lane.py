@@ -41,7 +41,7 @@ CALL_S = 65.0
 FRESH_S = 5.0
 # Guards are asked about so many messages at once: planning such a statement takes longer than
 # running it.
-ASKED = 64
+ASKED = 128
 # The longest that one channel's rate makes the others wait.
 LONGEST_PACE_S = 1.0
 

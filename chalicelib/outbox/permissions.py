@@ -27,6 +27,8 @@ from chalicelib.outbox.kinds import Claimed, Kind, Send
 CONVERSATION = timedelta(hours=24) - timedelta(minutes=5)
 LOOK_AGAIN = timedelta(hours=1)
 
+# COALESCE keeps PostgreSQL from the index of `counted_at`: while its statistics do not know of
+# today's messages yet, it would read all of them for each contact.
 _FACTS = text("""
 SELECT q.id, q.contact, q.nth,
        (SELECT s.reason FROM ponctuel.suppressions s
@@ -61,7 +63,7 @@ SELECT q.id, q.contact, q.nth,
  CROSS JOIN LATERAL (
    SELECT count(*) AS day, min(m.counted_at) AS since FROM ponctuel.messages m
     WHERE m.contact = q.contact AND m.business_id = q.business_id AND m.id <> q.id
-      AND m.counted_at > ponctuel.clock() - interval '24 hours') u
+      AND COALESCE(m.counted_at, '-infinity') > ponctuel.clock() - interval '24 hours') u
  ORDER BY q.id, q.nth
 """)
 

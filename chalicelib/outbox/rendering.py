@@ -1,8 +1,9 @@
 """Turns a message's template and content into its subject, its text and its HTML.
 
-A template is a folder of `templates/mail/`: `subject.txt`, `body.txt`, `body.html`, and a
-`sample.json` that shows the content it takes. Wording is written once, in `*.jinja` files which
-both bodies import: whether a value is escaped depends on the part rendered, not on the file.
+A template is a folder of `templates/mail/`: `body.txt`, which has the macro `subject` besides,
+`body.html`, and a `sample.json` that shows the content it takes. Wording is written once, in
+`*.jinja` files which both bodies import: whether a value is escaped depends on the part rendered,
+not on the file.
 
 - Content is data, often typed by strangers: never compiled, cleaned (see `content`), and escaped in
   HTML.
@@ -55,9 +56,8 @@ def render(template: str, content: Mapping[str, object]) -> Rendered:
     """
     variables = Section("", content)
     with explained():
-        subject = _part(f"{template}/subject.txt", variables)
-        text = _part(f"{template}/body.txt", variables)
-        html = _part(f"{template}/body.html", variables)
+        subject, text = _subject_and_text(template, variables)
+        html = environment(html=True).get_template(f"mail/{template}/body.html").render(variables)
     return Rendered(
         subject=shorten(re.sub("[ \n]+", " ", subject).strip(), MAX_SUBJECT),
         text=_without_gaps(text),
@@ -103,8 +103,12 @@ def sample(template: str) -> dict[str, Any]:
     return content
 
 
-def _part(name: str, variables: Mapping[str, object]) -> str:
-    return environment(html=name.endswith(".html")).get_template(f"mail/{name}").render(variables)
+def _subject_and_text(template: str, variables: Mapping[str, object]) -> tuple[str, str]:
+    """From one rendering: what the wording has in common is worked out once for both."""
+    body = environment(html=False).get_template(f"mail/{template}/body.txt")
+    context = body.new_context(dict(variables))
+    text = "".join(body.root_render_func(context))
+    return context.vars["subject"](), text
 
 
 def _without_gaps(text: str) -> str:
@@ -115,11 +119,13 @@ def _without_gaps(text: str) -> str:
 @lru_cache(maxsize=2)
 def environment(*, html: bool) -> Environment:
     """One environment for each part: everything rendered for HTML is escaped, whatever the file."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2.environment import TemplateModule
     from jinja2.ext import Extension
     from jinja2.lexer import Token, TokenStream
-    from jinja2.runtime import Context, Macro
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
+
+    from chalicelib.outbox.letter_code import LetterCode, with_defaults
 
     class Missing(StrictUndefined):
         @property
@@ -127,8 +133,16 @@ def environment(*, html: bool) -> Environment:
             return f"{getattr(self._undefined_obj, 'content_path', '')}{self._undefined_name}"
 
     class ContentEnvironment(Environment):
+        code_generator_class = LetterCode
+        section = Section
+
+        def _generate(self, *source: Any, **how: Any) -> str:
+            return with_defaults(super()._generate(*source, **how))
+
         # Jinja2 looks for attributes first: a key named "items" would be the dict's method.
         def getattr(self, obj: Any, attribute: str) -> Any:
+            if type(obj) is TemplateModule and attribute in obj.__dict__:
+                return obj.__dict__[attribute]
             if not isinstance(obj, Section):
                 return super().getattr(obj, attribute)
             return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
@@ -146,15 +160,6 @@ def environment(*, html: bool) -> Environment:
         def get_template(self, name: Any, parent: Any = None, globals: Any = None) -> Template:
             return super().get_template(name, parent, globals)
 
-    class MacroContext(Context):
-        # A letter calls sixty macros, and Jinja2 asks each time what it would like to be given.
-        def call(self, called: Any, /, *values: Any, **named: Any) -> Any:
-            if type(called) is not Macro:
-                return super().call(called, *values, **named)
-            named.pop("_block_vars", None)
-            named.pop("_loop_vars", None)
-            return called(self.eval_ctx, *values, **named)
-
     class FrenchTypography(Extension):
         def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
             for token in stream:
@@ -164,15 +169,15 @@ def environment(*, html: bool) -> Environment:
     def strict(function: Callable[..., object]) -> Callable[..., object]:
         @wraps(function)
         def with_values(*values: object) -> object:
-            for value in values:
-                if isinstance(value, Undefined):
+            if Missing in map(type, values):
+                for value in values:
                     str(value)  # raises, with the variable's name
             return function(*values)
 
         return with_values
 
     def strong(value: object) -> str:
-        return Markup("<strong>{}</strong>").format(value) if html else str(value)
+        return Markup(f"<strong>{escape(value)}</strong>") if html else str(value)  # noqa: S704
 
     environment = ContentEnvironment(
         loader=FileSystemLoader(TEMPLATES),
@@ -190,7 +195,6 @@ def environment(*, html: bool) -> Environment:
         _late, _not_late, _wrapped, _joined, strong,
     ):  # fmt: skip
         environment.filters[function.__name__.lstrip("_")] = strict(function)
-    environment.context_class = MacroContext
     environment.globals.clear()
     environment.tests["web_address"] = lambda value: bool(re.match("https?://", str(value)))
     return environment
@@ -235,13 +239,17 @@ def _joined(text: str) -> str:
 def _wrapped(text: str, indent: str = "", hanging: str = "") -> str:
     """A paragraph of the text part, broken at plain spaces only; `hanging` is added to `indent`
     from the second line on."""
-    words = re.split("[ \n]+", text.strip(" \n"))
+    left = text.replace("\n", " ").strip(" ")
+    if "  " in left:
+        left = re.sub(" {2,}", " ", left)
     lines = []
-    line = indent + words[0]
-    for word in words[1:]:
-        if len(line) + 1 + len(word) <= TEXT_WIDTH:
-            line += " " + word
-        else:
-            lines.append(line)
-            line = indent + hanging + word
-    return "\n".join([*lines, line]) if words[0] else ""
+    before = indent
+    while len(before) + len(left) > TEXT_WIDTH:
+        end = left.rfind(" ", 0, TEXT_WIDTH - len(before) + 1)
+        if end < 0:  # a word that is longer than a line
+            end = left.find(" ")
+            if end < 0:
+                break
+        lines.append(before + left[:end])
+        before, left = indent + hanging, left[end + 1 :]
+    return "\n".join([*lines, before + left]) if left else ""

@@ -20,12 +20,14 @@ from chalicelib.outbox.kinds import Claimed
 # When a proof is looked for first: a provider may need a moment to show what it took.
 FIRST_PROOF = timedelta(minutes=1)
 
+# LIMIT tells PostgreSQL how many there are: for the hundred that it expects otherwise, it reads the
+# whole table.
 _NEWS = """
   SELECT * FROM jsonb_to_recordset(CAST(:news AS jsonb)) AS n(
     id bigint, was text, state text, hold_reason text, key_free boolean, wait interval,
     until timestamptz, attempts integer, provider text, provider_id text, message_id text,
     error_code text, error text, recipient text, contact text, subject text, body text, html text,
-    attachments jsonb, whatsapp jsonb)
+    attachments jsonb, whatsapp jsonb) LIMIT :count
 """
 
 _SETTLE = text(f"""
@@ -84,7 +86,7 @@ SELECT m.id, ponctuel.clock() AS clock,
        EXISTS (SELECT 1 FROM ponctuel.go_lives WHERE business_id = '*' AND kind = '*') AS live,
        (SELECT d.id FROM ponctuel.deployment d) AS deployment
   FROM ponctuel.messages m
- WHERE m.id IN (SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:ids AS jsonb)))
+ WHERE m.id = ANY(CAST(:ids AS bigint[]))
    AND m.claim_id = :claim_id AND m.state = 'claimed' AND m.claimed_until > ponctuel.clock()
 """)
 
@@ -122,7 +124,7 @@ class Standing:
 
 def still_mine(connection: Connection, claim_id: UUID, ids: Sequence[int]) -> Standing:
     """Which of these messages are still ours to send. They are not locked: `settle` asks again."""
-    rows = connection.execute(_STANDING, {"claim_id": claim_id, "ids": json.dumps(list(ids))}).all()
+    rows = connection.execute(_STANDING, {"claim_id": claim_id, "ids": list(ids)}).all()
     if not rows:
         return Standing()
     first = rows[0]
@@ -140,7 +142,13 @@ def settle(connection: Connection, claim_id: UUID, news: Sequence[News]) -> set[
         return set()
     rows = [{"id": n.id, "was": n.was, "state": n.state, **n.fields} for n in news]
     found = connection.execute(
-        _SETTLE, {"claim_id": claim_id, "news": json.dumps(rows), "first_proof": FIRST_PROOF}
+        _SETTLE,
+        {
+            "claim_id": claim_id,
+            "news": json.dumps(rows),
+            "count": len(rows),
+            "first_proof": FIRST_PROOF,
+        },
     )
     return {row[0] for row in found}
 

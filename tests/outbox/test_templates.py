@@ -117,7 +117,7 @@ Letter = tuple[str, dict[str, Any]]
 def test_every_template_has_its_parts_and_a_sample(template: str) -> None:
     files = {file.name for file in (TEMPLATES / "mail" / template).iterdir()}
 
-    assert {"subject.txt", "body.txt", "body.html", "sample.json"} <= files
+    assert {"body.txt", "body.html", "sample.json"} <= files
 
 
 @every_letter

@@ -9,6 +9,7 @@ providers do, and would bring dnspython and idna into every cold start.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 MAX_ADDRESSES = 5
 MAX_TEXT = 4000  # a longer cell is not a list of addresses
@@ -39,15 +40,20 @@ def parse_addresses(text: str | None) -> list[str]:
     writes them; two that differ by case only are one. A part with anything else in it, such as
     `Bcc: a@x.fr`, is left out rather than guessed at. Never raises.
     """
-    if not text or len(text) > MAX_TEXT:
-        return []
+    return list(_parsed(text)) if text and len(text) <= MAX_TEXT else []
+
+
+# A letter asks three times for whom it is, and a business's letters have one sender.
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> tuple[str, ...]:
     found: dict[str, str] = {}
     for part in _SEPARATORS.split(text):
         for address in _addresses_of(_COMMENT.sub(" ", part)):
             found.setdefault(address.lower(), address)
-    return list(found.values())[:MAX_ADDRESSES]
+    return tuple(found.values())[:MAX_ADDRESSES]
 
 
+@lru_cache(maxsize=256)
 def canonical_address(text: str) -> str | None:
     """The address with its domain in lower case and in ASCII (punycode), None if it is not valid.
 
@@ -62,6 +68,7 @@ def canonical_address(text: str) -> str | None:
     return f"{local}@{ascii_domain}"
 
 
+@lru_cache(maxsize=256)
 def canonical_domain(text: str) -> str | None:
     """The domain name in lower case and in ASCII (IDNA 2008), None if it is not a public one.
 

@@ -8,7 +8,7 @@ such as that of List-Unsubscribe, into encoded words that mail programs do not f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -86,7 +86,8 @@ def fold(name: str, words: Iterable[str]) -> bytes:
     return "\r\n".join(lines).encode("ascii") + CRLF
 
 
-def _phrase(text: str) -> list[str]:
+@lru_cache(maxsize=256)
+def _phrase(text: str) -> Sequence[str]:
     """A display name as words: as it is, between quotes, or encoded."""
     if text.isascii() and "=?" not in text and len(text) <= _MAX_QUOTED:
         if _ATOMS.fullmatch(text):

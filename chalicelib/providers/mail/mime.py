@@ -10,6 +10,7 @@ from base64 import b64encode
 from binascii import b2a_qp
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from chalicelib.errors import ProviderError
 from chalicelib.providers.mail.addresses import canonical_address, canonical_domain
@@ -118,15 +119,20 @@ def _body(mail: Mail) -> bytes:
 
 
 def _text(subtype: str, text: str) -> bytes:
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    # b2a_qp ends its soft line breaks as it finds the first line ended: there has to be one.
-    raw = "\r\n".join(lines).rstrip("\r\n").encode("utf-8", "replace") + CRLF
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
     return (
         fold("Content-Type", [f"text/{subtype};", "charset=utf-8"])
         + fold("Content-Transfer-Encoding", ["quoted-printable"])
         + CRLF
-        + b2a_qp(raw, istext=True)
+        + b"".join(map(_quoted, lines))
     )
+
+
+# Most lines of a letter are those of every letter, its style sheet and its tables.
+@lru_cache(maxsize=512)
+def _quoted(line: str) -> bytes:
+    # b2a_qp ends its soft line breaks as it finds the line ended.
+    return b2a_qp(line.encode("utf-8", "replace") + CRLF, istext=True)
 
 
 def _multipart(subtype: str, boundary: str, parts: list[bytes]) -> bytes:

@@ -6,7 +6,9 @@ cannot read into a refusal with code 500, and both would blur what `SmtpProvider
 
 from __future__ import annotations
 
+import math
 import re
+import select
 import socket
 import ssl
 import time
@@ -64,6 +66,9 @@ class SmtpSession:
     connection is lost, too slow or out of step: it can then only be closed."""
 
     def __init__(self, sock: socket.socket) -> None:
+        # Python waits before each call on a socket that has a time-out, and setting one is a call
+        # of its own: here only what has to be waited for is.
+        sock.setblocking(False)
         self._socket = sock
         self._buffer = b""
         self.extensions: dict[str, str] = {}
@@ -98,6 +103,7 @@ class SmtpSession:
         self.expect_silence()
         self._socket.settimeout(deadline.remaining())
         self._socket = context.wrap_socket(self._socket, server_hostname=host)
+        self._socket.setblocking(False)
 
     def command(self, line: str, deadline: Deadline) -> Reply:
         """Sends one line, which holds no line break, and waits for its answer."""
@@ -171,8 +177,7 @@ class SmtpSession:
 
     def _line(self, deadline: Deadline) -> bytes:
         while b"\n" not in self._buffer:
-            self._socket.settimeout(deadline.remaining())
-            received = self._socket.recv(4096)
+            received = self._receive(deadline)
             if not received:
                 raise ConnectionError("closed by the server")
             self._buffer += received
@@ -181,11 +186,33 @@ class SmtpSession:
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line.removesuffix(b"\r")
 
+    def _receive(self, deadline: Deadline) -> bytes:
+        if not self.encrypted:  # else it may be here, decrypted already
+            self._wait(select.POLLIN, deadline)
+        while True:
+            try:
+                return self._socket.recv(4096)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                self._wait(select.POLLIN, deadline)
+            except ssl.SSLWantWriteError:
+                self._wait(select.POLLOUT, deadline)
+
     def _send(self, data: bytes, deadline: Deadline) -> None:
         view = memoryview(data)
-        for start in range(0, len(view), _CHUNK):
-            self._socket.settimeout(deadline.remaining())
-            self._socket.sendall(view[start : start + _CHUNK])
+        while view:
+            deadline.remaining()
+            try:
+                view = view[self._socket.send(view[:_CHUNK]) :]
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._wait(select.POLLOUT, deadline)
+            except ssl.SSLWantReadError:
+                self._wait(select.POLLIN, deadline)
+
+    def _wait(self, event: int, deadline: Deadline) -> None:
+        ready = select.poll()
+        ready.register(self._socket, event)
+        if not ready.poll(math.ceil(deadline.remaining() * 1000)):
+            raise TimeoutError("no time left")
 
 
 def _base64(text: str) -> str:
