@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from chalicelib.providers.storage.folder import FolderStorage
 from chalicelib.providers.storage.port import Storage
 
 # Each write to S3 is a call of some 30 ms; urllib3's pool has ten connections.
@@ -24,6 +25,8 @@ class Copies:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        # A file of this machine is written before another thread could be told to.
+        self._at_once = isinstance(storage, FolderStorage)
         self._pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="copies")
 
     def __enter__(self) -> Self:
@@ -39,6 +42,10 @@ class Copies:
 
     def write(self, contents: Mapping[str, bytes]) -> None:
         """All of them by key, or it raises."""
+        if self._at_once:
+            for key, content in contents.items():
+                self._storage.write(key, content)
+            return
         list(self._pool.map(lambda one: self._storage.write(*one), contents.items()))
 
     def write_file(self, key: str, path: Path) -> None:
