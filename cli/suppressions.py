@@ -159,7 +159,7 @@ def _show(screen: Console, data: dict[str, Any]) -> None:
                 row["person"],
                 _messages(row["category"]),
                 row["at"],
-                row["source"],
+                _by(row["source"]),
                 row["lifted_at"],
                 _why(row),
             )
@@ -174,6 +174,11 @@ def _show(screen: Console, data: dict[str, Any]) -> None:
 def _messages(category: str) -> str:
     words = {EVERYTHING: "tous", MARKETING: "commerciaux"}
     return words.get(category) or title_of(category)
+
+
+def _by(source: str) -> str:
+    """What made it: an event's key says more to us than to whoever reads."""
+    return "avis de non-remise" if source.startswith("inbox:") else source
 
 
 def _why(row: dict[str, Any]) -> str:

@@ -1,5 +1,5 @@
 """`make demo`: relances by e-mail and by WhatsApp from a real database, twice; then a night, what
-customers answer, and an answer that is lost. Nothing leaves the machine."""
+customers answer, an answer that is lost, and the mail of a business. Nothing leaves the machine."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.invoices is not None and not options.invoices.is_file():
         print(f"Fichier introuvable : {options.invoices}", file=sys.stderr)
         return 1
-    report.say("Démarrage du bac à sable : PostgreSQL, serveur d'e-mail, WhatsApp…")
+    report.say("Démarrage du bac à sable : PostgreSQL, serveurs d'e-mail, WhatsApp…")
     try:
         with running("demo", fresh=True) as environment, environment.engine() as engine:
             if options.invoices is not None:
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def tell(environment: Environment, engine: Engine, businesses: Sample) -> int:
     """The whole demo with these sample businesses, in an empty database. Returns an exit code."""
-    from sandbox import demo_night, demo_whatsapp, sample
+    from sandbox import demo_mailbox, demo_night, demo_whatsapp, sample
 
     with engine.begin() as connection:
         sample.load(connection, businesses)
@@ -104,10 +104,13 @@ def tell(environment: Environment, engine: Engine, businesses: Sample) -> int:
     report.title("7. Une réponse perdue : parti ou pas ?")
     is_known = demo_whatsapp.uncertain(engine, environment, silent)
 
+    report.title("8. La boîte aux lettres : lue sans rien y changer, chaque e-mail une fois")
+    is_kept = demo_mailbox.mailbox(engine, environment)
+
     report.title("Le compte")
     agree = _agree(environment, engine)
     report.farther(environment)
-    return 0 if not again and is_known and agree else 1
+    return 0 if not again and is_known and is_kept and agree else 1
 
 
 def _own_invoices(environment: Environment, engine: Engine, file: Path) -> int:

@@ -25,7 +25,7 @@ UNION ALL
 SELECT b.id, k.kind, ponctuel.clock(), 'demo'
   FROM ponctuel.businesses b
  CROSS JOIN (VALUES ('*'), ('billing.invoice_followup'), ('billing.invoice_letter'),
-                    ('billing.quote_followup')) k(kind)
+                    ('billing.quote_followup'), ('inbox.reply')) k(kind)
  WHERE b.id IS DISTINCT FROM CAST(:review AS text)
 """)
 

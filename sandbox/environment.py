@@ -1,5 +1,5 @@
-"""What demo and serve stand on: embedded PostgreSQL, an SMTP server process, a Twilio sandbox, our
-own HTTP routes (which Twilio calls back), and the settings that lead to them.
+"""What demo and serve stand on: embedded PostgreSQL, SMTP and IMAP server processes, a Twilio
+sandbox, our own HTTP routes (which Twilio calls back), and the settings that lead to them.
 
 All data are in one folder, `var/`, which git ignores and `make clean` removes.
 """
@@ -21,12 +21,16 @@ from sqlalchemy import Engine, create_engine, make_url
 from chalicelib.db.engine import make_engine
 from chalicelib.db.migrate import migrate
 from sandbox import clock, http, postgres, sample_whatsapp
+from sandbox.imap import ImapSandbox
 from sandbox.whatsapp_twilio import TwilioSandbox
 
 ROOT = Path(__file__).parent.parent
 VAR = ROOT / "var"
 # Always the same: the links of a kept e-mail stay good.
 UNSUBSCRIBE_SECRET = "bac-a-sable-desinscription-0123456789"
+# The mailbox of the first sample business, on the IMAP sandbox.
+MAILBOX_USER = "contact@menuiserie-perrin.example"
+MAILBOX_KEYS = "YmFjLWEtc2FibGUtYm9pdGVzLWF1eC1sZXR0cmVzMTI="
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Environment:
     folder: Path
     settings: Mapping[str, str]
     whatsapp: TwilioSandbox
+    imap: ImapSandbox
 
     @property
     def public_url(self) -> str:
@@ -81,6 +86,7 @@ def running(name: str, *, fresh: bool, ports: Sequence[int] = (0,)) -> Iterator[
                 sample_whatsapp.register_templates(connection)
             with (
                 _smtp(folder) as smtp_port,
+                ImapSandbox(user=MAILBOX_USER) as imap,
                 TwilioSandbox(
                     folder / "whatsapp",
                     templates=sample_whatsapp.templates(),
@@ -100,10 +106,12 @@ def running(name: str, *, fresh: bool, ports: Sequence[int] = (0,)) -> Iterator[
                     "PUBLIC_URL": f"http://127.0.0.1:{port}",
                     "UNSUBSCRIBE_SECRET": UNSUBSCRIBE_SECRET,
                     "STORAGE_URL": documents.as_uri(),
+                    "MAILBOX_KEYS": MAILBOX_KEYS,
+                    "INBOX_PRIVATE_HOSTS": "127.0.0.1",
                     "OPERATOR_EMAIL": "exploitation@ponctuel.example",
                 }
                 os.environ.update(settings)
-                yield Environment(folder, settings, whatsapp)
+                yield Environment(folder, settings, whatsapp, imap)
 
 
 def _forget(folder: Path) -> None:

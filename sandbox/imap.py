@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Self
 from urllib.parse import quote
 
@@ -29,13 +30,21 @@ from imapclient.exceptions import IMAPClientError
 USER = "compta@example.fr"
 PASSWORD = "mot de passe, avec : @ et é"
 STARTS_WITHIN_S = 30.0
-_START = "from pymap.main import main; main()"
+# Half a second of hashing at each login protects nobody here.
+_START = """
+from pymap.config import IMAPConfig
+from pymap.main import main
+from pysasl.hashing import BuiltinHash
+IMAPConfig._get_hash_context = classmethod(lambda cls, file: BuiltinHash(rounds=1))
+main()
+"""
 
 
 class ImapSandbox:
-    """The server as a process of its own, from `with` to the end of the block."""
+    """The server as a process of its own, from `with` to the end of the block. It has one user."""
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *, tls: ssl.SSLContext | None = None, user: str = USER) -> None:
+        self.user = user
         self.connections = 0
         self.commands: list[str] = []  # without their tags, literals and continuations included
         self.silent = False  # takes connections, and says nothing
@@ -55,7 +64,7 @@ class ImapSandbox:
         """What `SentFolder` takes."""
         scheme = "imaps" if self._tls else "imap"
         query = "&".join(f"{name}={quote(value, safe='')}" for name, value in options.items())
-        who = f"{quote(USER, safe='')}:{quote(PASSWORD, safe='')}"
+        who = f"{quote(self.user, safe='')}:{quote(PASSWORD, safe='')}"
         address = f"{scheme}://{who}@127.0.0.1:{self.port}/{quote(folder)}"
         return f"{address}?{query}" if query else address
 
@@ -65,6 +74,22 @@ class ImapSandbox:
             if not client.folder_exists(folder):
                 client.create_folder(folder)
             client.multiappend(folder, list(messages))
+
+    def deliver(self, messages: Iterable[tuple[str, bytes, datetime]]) -> None:
+        """See `deliver_to`. Not through the relay."""
+        deliver_to(self._server_port, self.user, messages)
+
+    def renumber(self, folder: str) -> None:
+        """The same messages, in a folder of the same name with another UIDVALIDITY. Not INBOX."""
+        with self._client() as client:
+            client.select_folder(folder, readonly=True)
+            found = client.fetch(client.search(), ["BODY.PEEK[]", "INTERNALDATE"])
+            client.select_folder("INBOX", readonly=True)
+            client.delete_folder(folder)
+            client.create_folder(folder)
+            for _uid, one in sorted(found.items()):
+                received = one[b"INTERNALDATE"].astimezone(UTC)
+                client.append(folder, one[b"BODY[]"], (), received)
 
     def flags(self, folder: str) -> list[tuple[bytes, ...]]:
         """Of each message of the folder."""
@@ -83,10 +108,7 @@ class ImapSandbox:
         self.silent = False
 
     def _client(self) -> IMAPClient:
-        client = IMAPClient("127.0.0.1", self._server_port, ssl=False, timeout=20)
-        _without_delay(client.socket())
-        client.plain_login(USER, PASSWORD)
-        return client
+        return _logged_in(self._server_port, self.user)
 
     def __enter__(self) -> Self:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -95,7 +117,7 @@ class ImapSandbox:
             [
                 *(sys.executable, "-c", _START, "--no-tls"),
                 *("--host", "127.0.0.1", "--port", str(self._server_port)),
-                *("dict", "--demo-user", USER, "--demo-password", PASSWORD),
+                *("dict", "--demo-user", self.user, "--demo-password", PASSWORD),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -162,6 +184,22 @@ class ImapSandbox:
     def _hear(self, data: bytes) -> None:
         for line in data.decode("utf-8", "replace").splitlines():
             self.commands.append(line.partition(" ")[2])
+
+
+def deliver_to(port: int, user: str, messages: Iterable[tuple[str, bytes, datetime]]) -> None:
+    """Each into its folder, which is made when it is new, received then (aware)."""
+    with _logged_in(port, user) as client:
+        for folder, content, received in messages:
+            if not client.folder_exists(folder):
+                client.create_folder(folder)
+            client.append(folder, content, (), received)
+
+
+def _logged_in(port: int, user: str) -> IMAPClient:
+    client = IMAPClient("127.0.0.1", port, ssl=False, timeout=20)
+    _without_delay(client.socket())
+    client.plain_login(user, PASSWORD)
+    return client
 
 
 def _pump(

@@ -6,6 +6,7 @@ import re
 import shlex
 import textwrap
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -173,6 +174,21 @@ def command(*words: str) -> None:
     _prompt(*words)
     if command_line(words) != 0:
         raise RuntimeError(f"{words[0]} failed")
+
+
+def listed(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table of texts, one line for each row."""
+    table = _table(*columns, title=title)
+    for row in rows:
+        table.add_row(*(_one_line(textwrap.shorten(cell, 44, placeholder="…")) for cell in row))
+    console.print(table)
+
+
+def letter(engine: Engine, message: int) -> None:
+    """An e-mail as it left."""
+    row = _message(engine, message)
+    content = f"À : {row['recipient']}\nObjet : {row['title']}\n\n{row['text'].strip()}"
+    console.print(_framed(content, "E-mail", 80))
 
 
 def number(contact: str) -> str:

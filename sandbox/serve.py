@@ -1,7 +1,7 @@
 """`make serve`: HTTP and the schedules on this machine, with a sample to act on, until Ctrl-C.
 
-Nothing leaves the machine: the SMTP server and WhatsApp's are the sandbox's own, the HTTP server is
-on 127.0.0.1.
+Nothing leaves the machine: the SMTP and IMAP servers and WhatsApp's are the sandbox's own, the HTTP
+server is on 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -20,21 +20,30 @@ from chalicelib import jobs
 from chalicelib.errors import PonctuelError, SettingsError
 from chalicelib.runner import triggers
 from chalicelib.settings import settings
-from sandbox.environment import ROOT, Environment, running
+from sandbox.environment import MAILBOX_KEYS, ROOT, Environment, running
+from sandbox.imap import PASSWORD
 from sandbox.local_lambda import LocalLambda, LocalTrigger
 from sandbox.scheduler import GRACE_S, Signals, ticking
 
+LOOPBACK = "127.0.0.1"
 FIRST_PORT = 8000
 PORTS = range(FIRST_PORT, FIRST_PORT + 20)
 PARIS = ZoneInfo("Europe/Paris")
 
+_MOVED = text("""
+UPDATE ponctuel.mailboxes SET port = :port WHERE host = :host AND address = :address
+""")
+_KNOWN = text("SELECT 1 FROM ponctuel.mailboxes WHERE host = :host AND address = :address")
+_FIRST = text("SELECT 1 FROM ponctuel.businesses WHERE id = 'B1'")
+
 
 def main() -> int:
     stop = Signals()
-    print("Démarrage du bac à sable : PostgreSQL, serveur d’e-mail, WhatsApp…", flush=True)
+    print("Démarrage du bac à sable : PostgreSQL, serveurs d’e-mail, WhatsApp…", flush=True)
     try:
         with running("serve", fresh=False, ports=PORTS) as environment:
             loaded = _load_sample(environment)
+            _open_mailbox(environment)
             with _told(environment), LocalLambda() as functions:
                 triggers.install(LocalTrigger(functions))
                 scheduler = ticking(functions)
@@ -76,6 +85,30 @@ def _go_live(connection: Connection) -> int:
     return len(names)
 
 
+def _open_mailbox(environment: Environment) -> None:
+    """The first business's mailbox is on the sandbox's server, which is another one, and empty, at
+    each start."""
+    from chalicelib.mailboxes import directory
+    from chalicelib.mailboxes.credentials import Keyring, Password
+
+    server = environment.imap
+    with environment.engine() as engine, engine.begin() as connection:
+        connection.execute(_MOVED, {"port": server.port, "host": LOOPBACK, "address": server.user})
+        known = connection.execute(_KNOWN, {"host": LOOPBACK, "address": server.user}).scalar()
+        if known is None and connection.execute(_FIRST).scalar() is not None:
+            mailbox = directory.NewMailbox(
+                business_id="B1",
+                address=server.user,
+                host=LOOPBACK,
+                port=server.port,
+                security="none",
+                auth="password",
+                username=server.user,
+                credentials=Password(PASSWORD),
+            )
+            directory.add(connection, mailbox, Keyring((MAILBOX_KEYS,)))
+
+
 def _welcome(environment: Environment, loaded: int) -> str:
     url = environment.public_url
     curl, needed = _secret()
@@ -102,6 +135,9 @@ Dans un autre terminal, `source {exports}`, puis :
   les messages           ./ponctuel messages
   était-il parti ?       ./ponctuel messages show NUMÉRO
   répondre à sa place    .venv/bin/python -m sandbox.whatsapp_answer +33… STOP
+                         .venv/bin/python -m sandbox.mail_answer NUMÉRO "Bonjour…"
+  la boîte de B1         ./ponctuel mailbox list ; lue toutes les cinq minutes, et tout de suite
+                         par ./ponctuel run inbox_sync
   et ce qu'il en reste   ./ponctuel inbound, ./ponctuel suppressions list
 
 Les horaires tournent aussi ({len(jobs.NAMES)} jobs). Ctrl-C arrête tout ; les données restent dans

@@ -108,10 +108,11 @@ def _documents(stage: Stage) -> list[Statement]:
     if parts.scheme != "s3":
         return []
     bucket, prefix = f"arn:aws:s3:::{parts.netloc}", unquote(parts.path).strip("/")
+    inside = f"{bucket}/{prefix}/" if prefix else f"{bucket}/"
     return [
-        _allow(
-            "ReadDocuments", ["s3:GetObject"], [f"{bucket}/{prefix}/*" if prefix else f"{bucket}/*"]
-        ),
+        _allow("ReadDocuments", ["s3:GetObject"], [f"{inside}*"]),
+        # Each business's received mail, beside its documents, which nothing here may replace.
+        _allow("KeepMail", ["s3:PutObject"], [f"{inside}*/mail/*"]),
         # Without it S3 answers 403 for a document that is missing, which reads like a lost right:
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
         _allow("TellMissingDocuments", ["s3:ListBucket"], [bucket]),

@@ -13,6 +13,8 @@ import pytest
 from botocore import xform_name
 
 from chalicelib import jobs
+from chalicelib.mailboxes.parsing import header_key
+from chalicelib.providers.storage.keys import business_folder, mail_key, mail_part_key
 from scripts import stages
 from scripts.policies import NETWORK_ACTIONS, ROLES, policy
 from tests.contract.paths import CODE, ROOT
@@ -35,10 +37,7 @@ RENAMED = {
     "s3:HeadObject": "s3:GetObject",
 }
 # Calls that no function makes yet; the test below says when that is over.
-UNUSED = {
-    "s3:PutObject": r"\bstorage\b[^\n]*\.write(?:_file)?\(",
-    "s3:DeleteObject": r"\bstorage\b[^\n]*\.delete\(",
-}
+UNUSED = {"s3:DeleteObject": r"storage\b[^\n]*\.delete\("}
 CLIENT_MAKERS = {"client", "create_client", "resource"}
 
 Statement = dict[str, Any]
@@ -120,7 +119,7 @@ def test_parameters_are_decrypted_for_this_stage_and_through_ssm_only(role: str)
 def test_only_jobs_send_and_read_documents_and_a_tool_wakes_nobody() -> None:
     api, job, tool = (allowed(policy(EVERYTHING, role)) for role in ROLES)
     assert {action for action in api | tool if action.startswith(("ses:", "s3:"))} == set()
-    assert {"ses:SendEmail", "s3:GetObject"} <= job
+    assert {"ses:SendEmail", "s3:GetObject", "s3:PutObject"} <= job
     assert "lambda:InvokeFunction" in api & job
     assert "lambda:InvokeFunction" not in tool
 
@@ -160,6 +159,25 @@ def test_documents_are_read_where_storage_url_says(url: str, read: str, bucket: 
     statements = by_sid(policy(found, "job"))
     assert statements["ReadDocuments"]["Resource"] == [read]
     assert statements["TellMissingDocuments"]["Resource"] == [bucket]
+
+
+@pytest.mark.parametrize(
+    ("url", "inside"), [("s3://documents/a/b", "documents/a/b/"), ("s3://documents", "documents/")]
+)
+@pytest.mark.parametrize("business", ["B1", "Dupont & Fils", "mail", "é" * 200])
+def test_received_mail_is_kept_under_the_names_that_may_be_written_and_no_document_is(
+    url: str, inside: str, business: str
+) -> None:
+    found = stage(f'[prod.environment_variables]\nSTORAGE_URL = "{url}"')
+    [resource] = by_sid(policy(found, "job"))["KeepMail"]["Resource"]
+    pattern = re.escape(resource).replace(r"\*", ".*")
+    whole = mail_key(business, b"\x01" * 32)
+    for key in (whole, header_key(whole), mail_part_key(business, b"\x02" * 32)):
+        assert re.fullmatch(pattern, f"arn:aws:s3:::{inside}{key}")
+    for key in ("factures/F-1042.pdf", "F-1042.pdf", "mail.pdf"):
+        own = f"arn:aws:s3:::{inside}{business_folder(business)}/{key}"
+        assert not re.fullmatch(pattern, own)
+    assert not re.fullmatch(pattern, f"arn:aws:s3:::others/{whole}")
 
 
 def test_without_storage_no_bucket_is_open() -> None:

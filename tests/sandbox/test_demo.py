@@ -9,7 +9,8 @@ import pytest
 
 import app
 from sandbox import clock, demo, http, sample, sample_whatsapp, whatsapp_answer
-from sandbox.environment import UNSUBSCRIBE_SECRET, Environment
+from sandbox.environment import MAILBOX_KEYS, MAILBOX_USER, UNSUBSCRIBE_SECRET, Environment
+from sandbox.imap import ImapSandbox
 from sandbox.whatsapp_twilio import TwilioSandbox
 from tests.harness import Deployment
 
@@ -25,6 +26,7 @@ def environment(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iter
             templates=sample_whatsapp.templates(),
             clock=lambda: clock.now(engine),
         ) as whatsapp,
+        ImapSandbox(user=MAILBOX_USER) as imap,
         http.serving(app.app) as port,
     ):
         with deployment.database.begin() as connection:
@@ -35,14 +37,16 @@ def environment(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iter
             "TWILIO_AUTH_TOKEN": whatsapp.token,
             "PUBLIC_URL": f"http://127.0.0.1:{port}",
             "UNSUBSCRIBE_SECRET": UNSUBSCRIBE_SECRET,
+            "MAILBOX_KEYS": MAILBOX_KEYS,
+            "INBOX_PRIVATE_HOSTS": "127.0.0.1",
             "LOG_LEVEL": "ERROR",
         }
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
-        yield Environment(deployment.folder, settings, whatsapp)
+        yield Environment(deployment.folder, settings, whatsapp, imap)
 
 
-def test_the_demo_tells_of_both_channels_a_night_a_stop_and_an_answer_that_was_lost(
+def test_the_demo_tells_of_both_channels_a_night_a_stop_a_lost_answer_and_a_mailbox(
     environment: Environment, deployment: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = sample.build(demo.SAMPLE_DAY, invoices_per_business=90, quotes_per_business=34)
@@ -61,6 +65,24 @@ def test_the_demo_tells_of_both_channels_a_night_a_stop_and_an_answer_that_was_l
         "(preuve trouvée le 13 mars 2026 à 9 h 02)",
         "et remis le 13 mars 2026 à 9 h 03.",
         "ce message figure une seule fois",
+        "Boîte n° 1 (contact@menuiserie-perrin.example, 127.0.0.1) : active.",
+        "Les 13 e-mails lus à 9 h 20, chacun une fois",
+        "réponse automatique",
+        "avis de non-remise",
+        "lettre d'information",
+        "sans Message-ID",
+        "accents d'un autre codage",
+        "Facture n° 7731.pdf",
+        "parties mal fermées",
+        "relances de ce client en pause, jusqu'au 20/03/2026 inclus",
+        "À : contact@menuiserie-perrin.example",
+        "Ses relances sont en pause jusqu’au 20 mars 2026 inclus",
+        "mais il n'a pas été remis",
+        "l'adresse ne reçoit plus de courrier",
+        "Nouveaux e-mails à la lecture de 9 h 25 : 0.",
+        "À 9 h 30 : 1 nouveau, dans la même conversation (2 e-mails).",
+        "Au bout du compte, 14 e-mails que le serveur montre à 15 endroits.",
+        "supprimé : 0 commande de ce genre.",
         "Le registre et les serveurs du bac à sable concordent",
     ):
         assert sentence in told

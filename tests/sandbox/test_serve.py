@@ -9,6 +9,7 @@ import pytest
 
 from sandbox import serve
 from sandbox.environment import VAR, Environment
+from sandbox.imap import ImapSandbox
 from sandbox.whatsapp_twilio import TwilioSandbox
 
 
@@ -28,7 +29,9 @@ def test_serve_says_at_its_start_what_a_call_has_to_carry(
     if secret is not None:
         monkeypatch.setenv("CRON_SECRET", secret)
     settings = {"PUBLIC_URL": "http://127.0.0.1:8001"}
-    welcome = serve._welcome(Environment(VAR / "serve", settings, TwilioSandbox(tmp_path)), 0)
+    welcome = serve._welcome(
+        Environment(VAR / "serve", settings, TwilioSandbox(tmp_path), ImapSandbox()), 0
+    )
     assert told in welcome
     assert secret is None or secret not in welcome
     assert "Le port 8000 est pris" in welcome
@@ -38,7 +41,9 @@ def test_serve_says_at_its_start_what_a_call_has_to_carry(
 
 def test_a_shell_reads_the_settings_of_serve_while_it_runs(tmp_path: Path) -> None:
     settings = {"PUBLIC_URL": "<une adresse> d'essai", "MAIL_URL": "smtp://127.0.0.1?tls=none"}
-    with serve._told(Environment(tmp_path, settings, TwilioSandbox(tmp_path / "whatsapp"))):
+    with serve._told(
+        Environment(tmp_path, settings, TwilioSandbox(tmp_path / "whatsapp"), ImapSandbox())
+    ):
         shell = subprocess.run(
             ["env", "-i", "bash", "-c", 'source "$0/env"; env', tmp_path],
             capture_output=True,
