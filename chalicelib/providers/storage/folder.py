@@ -27,6 +27,8 @@ class FolderStorage:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        # What it is on the disk, and its path without links.
+        self._known: tuple[tuple[int, int], Path] | None = None
 
     def read(self, key: str, *, max_bytes: int) -> bytes:
         """See `Storage.read`."""
@@ -79,13 +81,19 @@ class FolderStorage:
         path = self._path(key)
         part = path.with_name(f".{os.getpid()}.{os.urandom(6).hex()}.part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            # Each call to the system counts: a first synchronisation writes 20,000 e-mails.
             try:
-                with part.open("wb") as file:
+                file = part.open("wb")
+            except FileNotFoundError:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = part.open("wb")
+            try:
+                with file:
                     shutil.copyfileobj(content, file, _PIECE)
                 part.replace(path)
-            finally:
+            except BaseException:
                 part.unlink(missing_ok=True)
+                raise
         except OSError as error:
             raise _unreachable() from error
 
@@ -93,11 +101,14 @@ class FolderStorage:
         """Where the key leads once every link is followed. Raises `AttachmentUnavailable` when that
         is outside."""
         try:
-            root = self._root.resolve(strict=True)
+            root = self._real_root()
         except OSError as error:
             raise _unreachable() from error
+        place = f"{root}/{checked(key)}"
+        if not _has_link(str(root), key):
+            return Path(place)
         try:
-            path = (root / checked(key)).resolve()
+            path = Path(place).resolve()
         except (OSError, RuntimeError):  # RuntimeError: links in a circle, before Python 3.13
             raise missing(key) from None
         if not path.is_relative_to(root) or path == root:
@@ -105,6 +116,27 @@ class FolderStorage:
                 "Le document est un lien vers l’extérieur du dossier : déposez-y une copie."
             )
         return path
+
+    def _real_root(self) -> Path:
+        """Raises `OSError` when it does not exist."""
+        status = self._root.stat()
+        found = (status.st_dev, status.st_ino)
+        if self._known is None or self._known[0] != found:
+            self._known = (found, self._root.resolve(strict=True))
+        return self._known[1]
+
+
+def _has_link(root: str, key: str) -> bool:
+    """Whether a link is on the way; what does not exist yet has none."""
+    place = root
+    for name in key.split("/"):
+        place = f"{place}/{name}"
+        try:
+            if stat.S_ISLNK(os.lstat(place).st_mode):
+                return True
+        except OSError:
+            return False
+    return False
 
 
 def _unreachable() -> ProviderError:
