@@ -30,7 +30,7 @@ from chalicelib.errors import (
     ProviderError,
     SchemaOutdated,
 )
-from chalicelib.mail.parse import parse
+from chalicelib.mail.parse import parse as parse_mail
 from chalicelib.mailboxes import lease
 from chalicelib.mailboxes.copies import Copies
 from chalicelib.mailboxes.lease import Candidate, Desk, Held
@@ -39,6 +39,7 @@ from chalicelib.mailboxes.memory import Memory
 from chalicelib.mailboxes.parsing import Parse, Parsing
 from chalicelib.mailboxes.reading import Limits, Settle, Tools, Turn
 from chalicelib.mailboxes.report import Outcome, Recorded, Report, Trouble
+from chalicelib.mailboxes.second_parser import SecondParser
 from chalicelib.providers.imap.port import ImapError, MailSession
 from chalicelib.providers.storage.port import Storage
 from chalicelib.runner.deadline import Deadline
@@ -84,7 +85,7 @@ def sync_mailboxes(
     open_session: OpenSession,
     settle: Settle,
     record: Ending,
-    parse: Parse = parse,
+    parse: Parse = parse_mail,
     limits: Limits | None = None,
     crew: Crew | None = None,
     memory: int = MEMORY,
@@ -99,7 +100,9 @@ def sync_mailboxes(
         desk = Desk(engine)
         copies = stack.enter_context(Copies(storage))
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ponctuel-inbox-")))
-        parsing = Parsing(desk, copies, parse, in_memory=limits.in_memory)
+        # Only what parses as it does can stand in for it.
+        second = stack.enter_context(SecondParser()) if parse is parse_mail else None
+        parsing = Parsing(desk, copies, parse, in_memory=limits.in_memory, second=second)
         tools = Tools(desk, copies, parsing, Memory(memory), limits, work, settle)
         return _Run(tools, deadline, open_session, record, crew or Crew()).run(mailbox_ids)
 
