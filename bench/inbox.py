@@ -60,7 +60,7 @@ class Reader:
     store: Path
 
     def run(self, *more: str) -> tuple[float, Took, int]:
-        """By `bench.mail_reader`: seconds with the start of the process, what the run took, and bytes
+        """By `bench.mail_reader`: seconds with the start of the process, what it took, and bytes
         at most. The database's seconds are those of all that it did."""
         mailbox.make_due(self.engine)
         database = processor_seconds(self.server.pid())
