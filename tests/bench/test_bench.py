@@ -15,7 +15,17 @@ from statistics import median
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from bench import draining, http_floor, imports, orm, planning, round_trips, whatsapp_draining
+from bench import (
+    draining,
+    http_floor,
+    imports,
+    inbox,
+    mailbox,
+    orm,
+    planning,
+    round_trips,
+    whatsapp_draining,
+)
 from bench.__main__ import NAMES, main
 from bench.database import Server
 from bench.machine import here
@@ -24,7 +34,9 @@ from bench.processes import processor_seconds
 from bench.sample import Sample, fill
 from chalicelib.domain.billing import queries
 from chalicelib.domain.billing.calendar import calendar_at
+from chalicelib.mail.parse import parse
 from chalicelib.outbox.kinds import load
+from sandbox import dovecot, mbsync
 from sandbox.smtp_journal import read_journal
 from sandbox.whatsapp_journal import Entry as WhatsAppEntry
 from tests.contract.paths import ROOT
@@ -108,6 +120,29 @@ def test_whatsapp_messages_are_asked_for_alike_by_the_delivery_and_by_its_floor(
         floors, ours = whatsapp_draining.rounds_of(server, FEW, provider, 0.0, 1)
         assert floors[0].wall > 0
         assert ours[0].wall > 0
+
+
+@pytest.mark.slow
+def test_the_job_and_mbsync_read_the_same_mailboxes(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if reason := dovecot.absent() or mbsync.absent():
+        pytest.skip(reason)
+    monkeypatch.setattr(inbox, "QUICK", replace(inbox.QUICK, mails=30, polled=2))
+    measures = list(inbox.measure(server, quick=True))
+    server.drop(f"bench_{inbox.BUSINESSES.name}")
+    assert len(measures) == 5
+    assert all(measure.median > 0 and measure.goal is None for measure in measures)
+
+
+def test_the_mails_of_the_benchmark_are_all_different_and_none_needs_repair() -> None:
+    mails = list(mailbox.mails(60))
+    read = [parse(mail, received=None) for mail in mails]
+    assert len({mail.message_id for mail in read}) == len(set(mails)) == 60
+    assert {fault for mail in read for fault in mail.faults} == set()
+    files = [part.sha256 for mail in read for part in mail.parts]
+    assert files
+    assert len(files) == len(set(files))
 
 
 def test_the_http_floor_makes_the_requests_of_the_journal() -> None:
