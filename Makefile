@@ -19,10 +19,10 @@ $(READY): requirements.txt requirements-dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-demo: $(READY) ## relances by e-mail and WhatsApp, shown in half a minute; INVOICES=file.csv for your own
+demo: $(READY) ## relances by e-mail and WhatsApp and a mailbox, in half a minute; INVOICES=file.csv for your own
 	@$(BIN)/python -m sandbox.demo $(if $(INVOICES),--invoices "$(INVOICES)")
 
-serve: $(READY) ## HTTP, mail and WhatsApp sandboxes and the scheduler on this machine, until Ctrl-C
+serve: $(READY) ## HTTP, mail, mailbox and WhatsApp sandboxes and the scheduler on this machine, until Ctrl-C
 	@$(BIN)/python -m sandbox.serve
 
 test: $(READY) ## the test suite, in parallel

@@ -16,7 +16,7 @@ from chalicelib.mailboxes.directory import Row
 from cli import output
 from cli.arguments import add_business, command, group, positive
 from cli.contacts import require_business
-from cli.mailbox_arguments import ISSUERS, add_new, new_mailbox, secret
+from cli.mailbox_arguments import ISSUERS, SECURITIES, add_new, new_mailbox, secret
 from cli.source import database
 
 STATES = {
@@ -24,6 +24,16 @@ STATES = {
     "paused": "en pause",
     "reauthorise": "à reconnecter",
     "disabled": "arrêtée : mot de passe refusé trop longtemps",
+}
+UNREADABLE = {
+    "pending": "à analyser de nouveau",
+    "unreadable": "illisible, copie gardée",
+    "stub": "trop grand : l'en-tête seul",
+}
+# Why a message could not be read.
+TROUBLES = {
+    "empty": "le serveur l'annonce et ne le donne pas",
+    "cut": "le serveur coupe la connexion en le donnant",
 }
 
 
@@ -166,6 +176,8 @@ def _rotate(arguments: Namespace) -> int:
 def _show_added(screen: Console, row: Row) -> None:
     output.line(screen, _stands(row))
     output.line(screen, f"Pour l'essayer : ./ponctuel mailbox test {row['id']}")
+    if row["state"] == "active":
+        output.line(screen, "Elle sera lue dans les cinq minutes.")
 
 
 def _stands(row: Row) -> str:
@@ -205,7 +217,8 @@ def _show_one(screen: Console, data: Row) -> None:
         screen,
         {
             "boîte": f"n° {data['id']}, {data['address']} ({data['business_id']})",
-            "serveur": f"{data['host']}:{data['port']}, {data['security']}",
+            "serveur": f"{data['host']}, port {data['port']}, chiffrement : "
+            f"{SECURITIES[data['security']]}",
             "accès": f"jeton de {ISSUERS[issuer]}" if issuer else "mot de passe",
             "à prévenir": data["owner_email"] or data["address"],
             "dossiers": ", ".join(data["folders"])
@@ -216,8 +229,8 @@ def _show_one(screen: Console, data: Row) -> None:
             "prochaine": data["next_sync_at"] if data["state"] == "active" else None,
             "erreur": data["error"],
             "en erreur depuis": data["failing_since"],
-            "échecs de suite": data["failures"] or None,
-            "refus de suite": data["refusals"] or None,
+            "échecs d'affilée": data["failures"] or None,
+            "refus d'affilée": data["refusals"] or None,
             "propriétaire prévenu": "oui" if data["told_code"] else None,
             "e-mails": data["emails"],
         },
@@ -234,15 +247,15 @@ def _show_one(screen: Console, data: Row) -> None:
             ("pas lu : dossier", "UID", "essais", "prochain", "erreur"),
             [
                 (row["folder"], row["uid"], row["attempts"], row["next_at"] or "abandonné",
-                 row["error_code"])
+                 TROUBLES.get(row["error_code"], row["error_code"]))
                 for row in data["troubles"]
             ],
         ),
         (
             ("illisible : e-mail n°", "état", "essais", "octets", "reçu le", "copie"),
             [
-                (row["id"], row["state"], row["attempts"], row["size"], row["internal_date"],
-                 row["raw_key"])
+                (row["id"], UNREADABLE[row["state"]], row["attempts"], row["size"],
+                 row["internal_date"], row["raw_key"])
                 for row in data["unreadable"]
             ],
         ),
@@ -257,6 +270,9 @@ def _gone(row: Row) -> str:
 
 
 def _show_retried(screen: Console, data: dict[str, int]) -> None:
+    if not any(data.values()):
+        output.line(screen, "Rien à relire : tout a été lu.")
+        return
     parts = (
         output.plural(data["troubles"], "message à relire", "messages à relire"),
         output.plural(data["unreadable"], "e-mail à analyser", "e-mails à analyser"),
@@ -271,7 +287,8 @@ def _show_removed(screen: Console, row: Row) -> None:
 
 def _show_rotated(screen: Console, data: dict[str, Any]) -> None:
     changed = output.plural(data["changed"], "boîte chiffrée", "boîtes chiffrées")
-    output.line(screen, f"{changed} avec la première clé, {data['current']} l'étaient déjà.")
+    already = output.plural(data["current"], "l'était déjà", "l'étaient déjà")
+    output.line(screen, f"{changed} avec la première clé, {already}.")
     if data["busy"]:
         output.line(screen, f"{data['busy']} en cours d'utilisation : relancez la commande.")
     if data["unreadable"]:

@@ -115,6 +115,7 @@ def _show_changes(screen: Console, changes: Sequence[Mapping[str, Any]]) -> None
 
 _CHANGES = {
     "quotes_expired": "devis marqué expiré",
+    "mailboxes_read": "boîte aux lettres lue",
     "expired": "message clos : trop tard",
     "uncertain": "message incertain : l'envoi s'est interrompu",
 }

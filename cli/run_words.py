@@ -51,11 +51,34 @@ _COUNTS = {
     "cancelled": ("annulé", "annulés"),
     "expired": ("trop tard", "trop tard"),
     "quotes_expired": ("devis expiré", "devis expirés"),
+    # Of inbox_sync.
+    "emails": ("e-mail lu", "e-mails lus"),
+    "known": ("e-mail déjà connu", "e-mails déjà connus"),
+    "partial": ("e-mail réparé", "e-mails réparés"),
+    "stub": ("e-mail trop grand", "e-mails trop grands"),
+    "unreadable": ("e-mail illisible", "e-mails illisibles"),
+    "matched": ("e-mail d'un client ou à lui", "e-mails de clients ou à eux"),
+    "replies": ("réponse", "réponses"),
+    "bounces": ("envoi revenu", "envois revenus"),
+    "opt_outs": ("désinscription", "désinscriptions"),
+    "notices": ("avis prévu", "avis prévus"),
+    "deleted": ("e-mail disparu du serveur", "e-mails disparus du serveur"),
+    "flags": ("marque changée", "marques changées"),
+    "folders_new": ("nouveau dossier", "nouveaux dossiers"),
+    "folders_gone": ("dossier disparu", "dossiers disparus"),
+    "folders_renamed": ("dossier renommé", "dossiers renommés"),
+    "resets": ("dossier renuméroté", "dossiers renumérotés"),
+    "given_up": ("message abandonné", "messages abandonnés"),
+    "nil": ("message que le serveur ne donne pas", "messages que le serveur ne donne pas"),
+    "parse_failures": ("analyse interrompue", "analyses interrompues"),
+    "set_aside": ("e-mail mis de côté", "e-mails mis de côté"),
     "messages": ("message", "messages"),
     "changes": ("changement", "changements"),
     "left_out": ("laissé de côté", "laissés de côté"),
     "failed": ("en erreur", "en erreur"),
 }
+# What says nothing to whoever reads the answer: JSON has it.
+_UNSAID = frozenset({"bytes", "headers", "parsed", "settled"})
 
 
 def asked_by(run: Mapping[str, Any]) -> str:
@@ -74,7 +97,7 @@ def exit_code(status: str) -> int:
 def counts_in_words(counts: Mapping[str, int]) -> str:
     """As "2 prévus, 2 envoyés"; counts of zero are left out, unknown ones keep their name."""
     told = [name for name in _COUNTS if counts.get(name)]
-    told += [name for name in counts if counts[name] and name not in _COUNTS]
+    told += [name for name in counts if counts[name] and name not in {*_COUNTS, *_UNSAID}]
     return ", ".join(output.plural(counts[name], *_COUNTS.get(name, (name, name))) for name in told)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Engine, text
 
@@ -23,6 +24,8 @@ from sandbox.sample_mailbox import (
     others,
     own_quote,
 )
+
+Row = Mapping[Any, Any]
 
 BUSINESS = "B1"
 CLIENTS = "Clients"
@@ -177,7 +180,7 @@ def _kept(engine: Engine) -> int:
         return int(connection.execute(_COUNTS).mappings().one()["emails"])
 
 
-def _what(row: dict[str, object]) -> str:
+def _what(row: Row) -> str:
     nature = _NATURES[str(row["nature"])]
     if row["direction"] == "out":
         nature = "envoyé"
@@ -186,10 +189,8 @@ def _what(row: dict[str, object]) -> str:
     return f"{nature or 'courrier'}{', déjà là' if row['old'] else ''}"
 
 
-def _notes(row: dict[str, object]) -> str:
-    faults = row["faults"]
-    assert isinstance(faults, list)
-    notes = [_REPAIRS.get(fault, fault) for fault in faults]
+def _notes(row: Row) -> str:
+    notes = [_REPAIRS.get(fault, fault) for fault in row["faults"]]
     if not row["has_message_id"]:
         notes.append("sans Message-ID")
     if row["attachments"]:

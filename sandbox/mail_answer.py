@@ -37,8 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("text", metavar="TEXTE", nargs="+")
     options = parser.parse_args(argv)
     try:
-        url = settings().database_url
-        engine = make_engine(url, application="sandbox")
+        engine = make_engine(settings().database_url.url, application="sandbox")
         with transaction(engine) as connection:
             sent = connection.execute(_MESSAGE, {"id": options.message}).first()
             box = connection.execute(_MAILBOX, {"id": options.message}).first()

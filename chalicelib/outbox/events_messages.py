@@ -199,13 +199,21 @@ def _weighed(message: _Message, event: MessageEvent) -> str:
     return "applied"
 
 
+_BOUNCES = {
+    "bounce_permanent": "Le serveur du destinataire l'a renvoyé, définitivement.",
+    "bounce_transient": "Le serveur du destinataire l'a renvoyé, pour une raison passagère.",
+}
+
+
 def _news(message: _Message) -> dict[str, Any]:
     standing = message.standing
     return {
         "id": message.row["id"],
         "state": _ledger_state(standing),
         "code": _code(message.provider, standing.code),
-        "error": f"Le fournisseur annonce un échec ({standing.code}).",
+        "error": _BOUNCES.get(
+            standing.code or "", f"Le fournisseur annonce un échec ({standing.code})."
+        ),
         "provider": message.provider,
         "provider_id": standing.provider_id,
     }

@@ -393,7 +393,7 @@ def test_changing_the_key_leaves_every_mailbox_open(
     said = ponctuel("mailbox", "rotate-keys")
     assert (said.code, said.out) == (
         0,
-        "1 boîte chiffrée avec la première clé, 1 l'étaient déjà.\n",
+        "1 boîte chiffrée avec la première clé, 1 l'était déjà.\n",
     )
     assert credentials(stage, OTHER) == [Password("s3cret"), Password("deux")]
     monkeypatch.setenv("MAILBOX_KEYS", KEY)

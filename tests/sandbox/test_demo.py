@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 import app
-from sandbox import clock, demo, http, sample, sample_whatsapp, whatsapp_answer
+from sandbox import clock, demo, http, mail_answer, sample, sample_whatsapp, whatsapp_answer
 from sandbox.environment import MAILBOX_KEYS, MAILBOX_USER, UNSUBSCRIBE_SECRET, Environment
 from sandbox.imap import ImapSandbox
 from sandbox.whatsapp_twilio import TwilioSandbox
@@ -87,6 +87,15 @@ def test_the_demo_tells_of_both_channels_a_night_a_stop_a_lost_answer_and_a_mail
     ):
         assert sentence in told
         told = told.partition(sentence)[2]
+
+    [sent] = deployment.rows(
+        "SELECT max(id) AS id FROM ponctuel.messages WHERE business_id = 'B1' "
+        "AND kind = 'billing.invoice_followup' AND channel = 'email' AND state = 'accepted'"
+    )
+    before = len(environment.imap.flags("INBOX"))
+    assert mail_answer.main([str(sent["id"]), "Bonjour,", "c'est", "réglé."]) == 0
+    assert len(environment.imap.flags("INBOX")) == before + 1
+    assert mail_answer.main(["999999", "Bonjour"]) == 1
 
 
 def test_somebody_answers_at_the_sandbox_as_twilio_tells_it(
