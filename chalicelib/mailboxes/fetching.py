@@ -130,9 +130,9 @@ def _discard(message: Fetched) -> None:
         message.file.unlink(missing_ok=True)
 
 
-def commit(turn: Turn, folder: KnownFolder, batch: Batch, *, cursor: bool) -> None:
-    """Commits what has come, then parses it. `cursor`: everything below the batch is read. Raises
-    `LeaseLost`."""
+def commit(turn: Turn, folder: KnownFolder, batch: Batch, *, cursor: bool) -> list[Raw]:
+    """Commits what has come; returns what is to be parsed now. `cursor`: everything below the batch
+    is read. Raises `LeaseLost`."""
     listed = batch.listed
     last_uid = 0
     blamed: list[int] = []
@@ -164,7 +164,6 @@ def commit(turn: Turn, folder: KnownFolder, batch: Batch, *, cursor: bool) -> No
     turn.counts.update(emails=len(inserted), known=len(batch.rows) - len(inserted), nil=len(nil))
     if nil:
         logs.warning("messages_not_given", mailbox_id=turn.held.id, folder_id=folder.id, n=len(nil))
-    raws = [
+    return [
         replace(batch.raws[one.message_id, one.sha256.hex()], email_id=one.id) for one in inserted
     ]
-    turn.counts.update(turn.tools.parsing.parse(turn.held, raws))

@@ -15,13 +15,14 @@ from chalicelib.mail.identity import head
 from chalicelib.mailboxes import places
 from chalicelib.mailboxes.fetching import Batch, commit, fetch
 from chalicelib.mailboxes.folders import KnownFolder
+from chalicelib.mailboxes.parsed_rows import Raw
 from chalicelib.mailboxes.places import Alike
 from chalicelib.mailboxes.turn import Limits, Turn
 from chalicelib.providers.imap.port import ImapError, Listed
 
 # Headers are asked for so many at a time, and messages listed.
 HEADERS = 500
-LISTED = 2000
+LISTED = 5000
 # A message whose size the server does not tell is taken to be that large.
 UNKNOWN_SIZE = 100_000
 
@@ -47,8 +48,11 @@ def take_in(
     parts = list(batches(listed, matched, turn.tools.limits))
     if len(parts) == 1:
         return _one(turn, folder, parts[0], matched, cursor=cursor)
-    with ThreadPoolExecutor(1, thread_name_prefix="inbox-commit") as committer:
-        return _pipelined(turn, folder, parts, matched, committer, cursor=cursor)
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="inbox-parse") as parser,
+        ThreadPoolExecutor(1, thread_name_prefix="inbox-commit") as committer,
+    ):
+        return _pipelined(turn, folder, parts, matched, committer, parser, cursor=cursor)
 
 
 def _one(
@@ -63,7 +67,8 @@ def _one(
         return False
     with turn.tools.memory.lent(_needs(turn, listed, matched)):
         batch = fetch(turn, listed, matched)
-        commit(turn, folder, batch, cursor=cursor)
+        raws = commit(turn, folder, batch, cursor=cursor)
+        turn.counts.update(turn.tools.parsing.parse(turn.held, raws))
     if batch.cut is not None:
         raise batch.cut
     return True
@@ -75,16 +80,23 @@ def _pipelined(
     parts: Sequence[Sequence[Listed]],
     matched: dict[int, int],
     committer: Executor,
+    parser: Executor,
     *,
     cursor: bool,
 ) -> bool:
-    """One batch is committed and parsed, in their order, while the next is on the line."""
+    """While one batch is on the line, the one before is committed and the one before that parsed,
+    in their order."""
 
-    def finish(batch: Batch, lent: ExitStack) -> None:
+    def finish(batch: Batch, lent: ExitStack) -> Future[None]:
         with lent:
-            commit(turn, folder, batch, cursor=cursor)
+            raws = commit(turn, folder, batch, cursor=cursor)
+            return parser.submit(copy_context().run, parse, raws, lent.pop_all())
 
-    under_way: deque[Future[None]] = deque()
+    def parse(raws: Sequence[Raw], lent: ExitStack) -> None:
+        with lent:
+            turn.counts.update(turn.tools.parsing.parse(turn.held, raws))
+
+    under_way: deque[Future[Future[None]]] = deque()
     cut: ImapError | None = None
     done = 0
     for listed in parts:
@@ -94,12 +106,12 @@ def _pipelined(
             stack.enter_context(turn.tools.memory.lent(_needs(turn, listed, matched)))
             batch = fetch(turn, listed, matched)
             while len(under_way) > 1:
-                under_way.popleft().result()
+                under_way.popleft().result().result()
             under_way.append(committer.submit(copy_context().run, finish, batch, stack.pop_all()))
         cut = batch.cut
         done += 1
     while under_way:
-        under_way.popleft().result()
+        under_way.popleft().result().result()
     if cut is not None:
         raise cut
     return done == len(parts)

@@ -8,11 +8,11 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from chalicelib.mailboxes.second_parser import SecondParser
 
 from chalicelib.mail.parse import parse
 from chalicelib.mail.parsed import ParsedMail
 from chalicelib.mailboxes.reading import Limits
-from chalicelib.mailboxes.second_parser import SecondParser
 from sandbox.dovecot import DovecotSandbox
 from tests.domain.inbox.relay import Relay
 from tests.domain.inbox.world import World, mail, there
