@@ -8,11 +8,9 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from chalicelib.mailboxes.second_parser import SecondParser
 
 from chalicelib.mail.parse import parse
 from chalicelib.mail.parsed import ParsedMail
-from chalicelib.mailboxes.reading import Limits
 from sandbox.dovecot import DovecotSandbox
 from tests.domain.inbox.relay import Relay
 from tests.domain.inbox.world import World, mail, there
@@ -129,48 +127,3 @@ def test_attachments_are_stored_by_their_hash(
     ] * 2
     (key,) = {row["stored_key"] for row in rows}
     assert (world.folder / key).read_bytes() == b"%PDF-1.4 x"
-
-
-def raws(count: int) -> list[tuple[bytes, datetime | None]]:
-    return [(mail(n), None) for n in range(count)]
-
-
-def test_a_second_process_parses_as_this_one_does() -> None:
-    with SecondParser(cores=2) as second:
-        assert not second.begin(raws(3))  # it is only being started
-        assert second.begin([*raws(3), (b"", None)])
-        assert not second.begin(raws(3))  # it is busy
-        *found, empty = second.end(4)
-        assert found == [parse(raw, received=None) for raw, _received in raws(3)]
-        assert empty == "Unreadable"
-
-
-def test_a_second_process_that_dies_costs_one_try() -> None:
-    with SecondParser(cores=2) as second:
-        second.begin(raws(1))
-        assert second._process is not None
-        assert second.begin(raws(2))
-        second._process.kill()
-        assert second.end(2) in (["EOFError"] * 2, [parse(r, received=None) for r, _ in raws(2)])
-        second._process.wait()
-        if second.begin(raws(2)):
-            assert second.end(2) == ["EOFError"] * 2
-        assert not second.begin(raws(2))
-
-
-def test_with_one_core_there_is_no_second_process() -> None:
-    with SecondParser(cores=1) as second:
-        assert not second.begin(raws(1))
-        assert not second.begin(raws(1))
-
-
-def test_large_batches_are_parsed_by_both(
-    world: World, dovecot: DovecotSandbox, box: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("chalicelib.mailboxes.second_parser._cores", lambda: 2)
-    dovecot.deliver("compta", "INBOX", [mail(n) for n in range(180)])
-    report = world.sync(box, limits=Limits(batch_messages=60))
-    assert report.counts["parsed"] == 180
-    assert states(world) == ["parsed"] * 180
-    subjects = world.rows("SELECT message_id, subject FROM ponctuel.emails")
-    assert all(row["subject"].split()[1] == row["message_id"].split("@")[0] for row in subjects)
