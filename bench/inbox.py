@@ -26,7 +26,8 @@ from bench.processes import REPORT, Took, processor_seconds, run
 from bench.sample import Sample
 from sandbox import dovecot as dovecots
 from sandbox import mbsync
-from sandbox.dovecot import FOLDERS, PASSWORD, DovecotSandbox
+from sandbox.dovecot import PASSWORD, DovecotSandbox
+from sandbox.dovecot_configuration import FOLDERS
 from sandbox.mbsync import Mirror
 
 BUSINESSES = Sample("inbox", 5_000, unpaid=5_000, due=5_000)
