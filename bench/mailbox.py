@@ -42,7 +42,8 @@ def mails(count: int, seed: int = 1) -> Iterator[bytes]:
     server stores them. Their bodies are some hundred, each with a line and an attachment of its
     own."""
     draw = Random(seed)
-    bodies = [_body(draw, nth / BODIES) for nth in range(min(BODIES, count))]
+    different = min(BODIES, count)
+    bodies = [_body(draw, nth / different) for nth in range(different)]
     earlier: list[str] = []
     for number in range(count):
         own = f"<{draw.getrandbits(64):x}.{number}@client.example>"
