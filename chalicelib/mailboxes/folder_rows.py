@@ -142,17 +142,15 @@ def reset(
     *,
     same: bool,
     resets: int,
-    rest: timedelta = STORM_REST,
 ) -> None:
-    """The folder's UIDs are others from now on (`same`: they are not, only UIDVALIDITY is). In a
-    storm it is parked for `rest`."""
+    """The folder's UIDs are others from now on (`same`: they are not, only UIDVALIDITY is)."""
     values = {"folder_id": known.id, "uidvalidity": uidvalidity}
     if same:
         connection.execute(_REBASE, {**values, "before": known.uidvalidity})
         connection.execute(_REBASE_TROUBLES, {**values, "before": known.uidvalidity})
     else:
         known.last_uid = 0
-    connection.execute(_RESET, {**values, "same": same, "resets": resets, "rest": rest})
+    connection.execute(_RESET, {**values, "same": same, "resets": resets, "rest": STORM_REST})
     known.uidvalidity, known.resets = uidvalidity, resets
     known.seen_exists = known.highestmodseq = None
     known.state = "parked" if resets >= STORM else "active"

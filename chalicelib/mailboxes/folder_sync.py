@@ -65,9 +65,8 @@ def _number(turn: Turn, known: KnownFolder, opened: Opened) -> Numbering:
         return "same"
     uidvalidity = stable or min(known.uidvalidity, 0) - 1
     resets = folders.resets_with(known, turn.held.now)
-    rest = folders.STORM_REST if not same else folders.STORM_PAUSE
     with turn.tools.desk.writing(turn.held) as connection:
-        folder_rows.reset(connection, known, uidvalidity, same=same, resets=resets, rest=rest)
+        folder_rows.reset(connection, known, uidvalidity, same=same, resets=resets)
     turn.counts["resets"] += 1
     where = {"mailbox_id": turn.held.id, "folder_id": known.id}
     logs.warning("uidvalidity_changed", same=same, resets=resets, **where)

@@ -25,8 +25,6 @@ COMPARED_EVERY = timedelta(hours=1)
 STORM = 5
 STORM_MEMORY = timedelta(days=1)
 STORM_REST = timedelta(hours=6)
-# If the UIDs stayed the same each time, recognising them costs only a list.
-STORM_PAUSE = timedelta(minutes=30)
 LONGEST_PARKED = timedelta(hours=6)
 
 

@@ -136,7 +136,7 @@ class _Sync:
             if opened.uidvalidity is not None and opened.uidvalidity == known.uidvalidity:
                 with self._desk.transaction() as connection:
                     kept = places.known(connection, known)
-                if same_messages(self._session, kept):
+                if same_messages(self._session, kept, promised=True):
                     return known
         return None
 
