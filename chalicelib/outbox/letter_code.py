@@ -8,7 +8,7 @@ What is rendered is the same. Three things are written otherwise than Jinja2 wri
 - what is escaped already is not wrapped once more before it is joined.
 
 In exchange a macro stands at the top level of its template and takes the arguments that it
-declares; compiling one that wants more fails.
+declares: compiling another fails.
 """
 
 from __future__ import annotations
@@ -49,6 +49,11 @@ class LetterCode(CodeGenerator):
         self.writeline("safe = str.__new__")
         super().visit_Template(node, frame)
 
+    def visit_Macro(self, node: nodes.Macro, frame: Frame) -> None:  # noqa: N802 - Jinja2's name
+        if not frame.toplevel:
+            self.fail("a macro stands at the top level of its template", node.lineno)
+        super().visit_Macro(node, frame)
+
     def macro_def(self, macro_ref: MacroRef, frame: Frame) -> None:
         if macro_ref.accesses_kwargs or macro_ref.accesses_varargs:
             self.fail("a macro declares its arguments", macro_ref.node.lineno)
@@ -76,7 +81,7 @@ class LetterCode(CodeGenerator):
         for argument in node.args:
             self.visit(argument, frame)
             self.write(", ")
-        # A macro is at its template's top level: Jinja2 puts l_1_ before its arguments' names.
+        # At the top level, Jinja2 puts l_1_ before the arguments' names.
         for named in node.kwargs:
             self.write(f"l_1_{named.key}=")
             self.visit(named.value, frame)

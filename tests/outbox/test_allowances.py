@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from chalicelib.outbox import consents
 from chalicelib.outbox.allowance import PERSON_PER_DAY, PERSON_PER_WEEK
@@ -41,6 +43,36 @@ def states(deployment: Deployment) -> Counter[tuple[str, str | None]]:
 
 
 # Caps
+
+
+def test_who_had_how_many_is_not_sought_among_all_messages_of_the_day(live: Deployment) -> None:
+    """As after a mass of messages that no statistics know of yet."""
+    plan(live, "other", **ALICE)
+    live.execute("ANALYZE ponctuel.messages")
+    live.execute(
+        "INSERT INTO ponctuel.messages (business_id, kind, subject, channel, person, recipient,"
+        " contact, content, state, planned_at, not_before, expires_at, counted_at)"
+        " SELECT 'B1', 'probe.plain', 's' || n, 'email', 'P' || n, 'r', 'c' || n, '{}', 'accepted',"
+        " ponctuel.clock(), ponctuel.clock(), ponctuel.clock() + interval '1 day', ponctuel.clock()"
+        " FROM generate_series(1, 2000) n"
+    )
+    plans: list[str] = []
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def explain(connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        if statement.strip().startswith(("SELECT q.id, q.contact", "WITH claimed AS")):
+            plans.extend(connection.exec_driver_sql("EXPLAIN " + statement, values).scalars().all())
+
+    try:
+        live.deliver()
+    finally:
+        event.remove(Engine, "before_cursor_execute", explain)
+    assert [m["state"] for m in live.messages(subject="other")] == ["accepted"]
+    read = [line for line in plans if " on messages m" in line]
+    assert any("messages_by_person" in line for line in read)
+    assert any("messages_of_contact" in line for line in read)
+    # The account's own count, and that of a business with a limit.
+    assert sum("messages_counted" in line for line in read) <= 2
 
 
 def test_nobody_gets_more_than_the_cap_in_a_day_over_all_kinds_and_the_rest_follows(

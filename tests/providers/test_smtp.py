@@ -360,6 +360,41 @@ def test_a_server_that_refuses_the_content_while_it_comes_has_refused_it() -> No
     assert error.code == "too_large"
 
 
+def test_a_server_that_reads_slowly_gets_the_whole_content() -> None:
+    read = 0
+
+    def slowly(client: object) -> None:
+        nonlocal read
+        client.sendall(b"354 go on\r\n")  # type: ignore[attr-defined] # a socket
+        content = b""
+        while not content.endswith(b"\r\n.\r\n"):
+            content = content[-4:] + client.recv(1_000_000)  # type: ignore[attr-defined]
+            read += len(content)
+            time.sleep(0.01)
+        client.sendall(b"250 OK queued as W1\r\n")  # type: ignore[attr-defined]
+        until_closed(client)  # type: ignore[arg-type]
+
+    large = mail(attachments=(Attachment("a.pdf", bytes(6_000_000)),))
+    with serving(smtp(data=slowly)) as port:
+        assert once(port, large, call_timeout=20) == Accepted("W1")
+    assert read > 8_000_000
+
+
+def test_a_server_that_stops_reading_cannot_outlast_the_call() -> None:
+    given_up = threading.Event()
+
+    def stop_reading(client: object) -> None:
+        client.sendall(b"354 go on\r\n")  # type: ignore[attr-defined] # a socket
+        given_up.wait(10)
+
+    large = mail(attachments=(Attachment("a.pdf", bytes(12_000_000)),))
+    with serving(smtp(data=stop_reading)) as port:
+        started = time.monotonic()
+        assert isinstance(once(port, large, call_timeout=0.7), OutcomeUnknown)
+        assert time.monotonic() - started < 3
+        given_up.set()
+
+
 def test_a_server_that_answers_drop_by_drop_cannot_outlast_the_call() -> None:
     def drip(client: object) -> None:
         while True:

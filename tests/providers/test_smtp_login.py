@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from chalicelib.errors import ProviderError
 from chalicelib.providers.mail import open_mail
-from chalicelib.providers.mail.port import SENDER_WIDE_CODES, Accepted, MailProvider
+from chalicelib.providers.mail.port import SENDER_WIDE_CODES, Accepted, Attachment, MailProvider
 from chalicelib.providers.mail.smtp import SmtpProvider, SmtpSettings
 from sandbox.smtp import SmtpSandbox
 from tests.providers.conftest import Certificate
@@ -125,6 +126,26 @@ def test_a_certificate_that_we_trust_is_accepted(
             for _ in range(2):
                 assert isinstance(sender.send(mail()), Accepted)
         assert server.connections == 1
+
+
+def test_a_slow_reader_gets_the_whole_content_through_tls(certificate: Certificate) -> None:
+    def slowly(client: socket.socket) -> None:
+        client.sendall(b"354 go on\r\n")
+        content = b""
+        while not content.endswith(b"\r\n.\r\n"):
+            content = content[-4:] + client.recv(16_384)
+            time.sleep(0.001)
+        client.sendall(b"250 OK queued as W1\r\n")
+
+    def encrypted(client: socket.socket) -> None:
+        with certificate.context.wrap_socket(client, server_side=True) as wrapped:
+            smtp(data=slowly)(wrapped)
+
+    large = mail(attachments=(Attachment("a.pdf", bytes(4_000_000)),))
+    with serving(encrypted) as port:
+        url = f"smtps://127.0.0.1:{port}?ca_file={certificate.ca_file}"
+        with provider(url) as sender:
+            assert sender.send(large) == Accepted("W1")
 
 
 @pytest.mark.parametrize("implicit", [False, True])
