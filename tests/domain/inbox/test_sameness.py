@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.domain.inbox.sameness import spread
+from chalicelib.mailboxes.sameness import spread
 
 
 @given(st.lists(st.integers(), unique=True).map(sorted), st.integers(2, 20))
