@@ -82,6 +82,15 @@ class SendingSettings:
         "UNSUBSCRIBE_SECRET_PREVIOUS", parse.secret, None, secret=True,
         meaning="secret d'avant : les liens des anciens messages restent bons",
         example="h2Gd6Sj9Mv3Pq8Za…")
+    link_secret: Setting[str | None] = Setting(
+        "LINK_SECRET", parse.secret, None, secret=True,
+        meaning="secret qui signe les liens des pages (suppression de compte, closer), 32 "
+        "caractères au moins",
+        example="p4Kz7Wn2Qy9Fc6Lb…")
+    link_secret_previous: Setting[str | None] = Setting(
+        "LINK_SECRET_PREVIOUS", parse.secret, None, secret=True,
+        meaning="secret d'avant : ses liens restent bons jusqu'à leur fin",
+        example="r8Vd3Ht6Xm1Sj5Ga…")
     reply_pause_days: Setting[int] = Setting(
         "REPLY_PAUSE_DAYS", parse.whole_number(0, 90), 7,
         meaning="pause des relances d'un client qui répond sur WhatsApp, en jours ; 0 : aucune",
