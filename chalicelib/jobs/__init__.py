@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 NAMES = (
     "followups",  # relances of unpaid invoices and unanswered quotes
     "inbox_sync",  # mail that the businesses receive
+    "overdue_and_reminders",  # invoices and tasks that become overdue, appointments to come
     "deliver_messages",  # the outbox
 )
 # Lambdas that are no jobs: called by hand, without schedule.

@@ -48,6 +48,13 @@ TABLE = (
         "forbidden",
         "🔄 Déclenchement du traitement des relances automatiques via API...",
     ),
+    Compat(
+        "/cron/check-overdue-and-reminders",
+        GET_OR_POST,
+        "overdue_and_reminders",
+        "forbidden",
+        "🔄 Déclenchement de la vérification des retards et des rappels via API...",
+    ),
 )
 
 
