@@ -115,6 +115,12 @@ def _show_changes(screen: Console, changes: Sequence[Mapping[str, Any]]) -> None
 
 _CHANGES = {
     "quotes_expired": "devis marqué expiré",
+    "deletions_adopted": "suppression de compte reprise de l'application",
+    "deletions_moved": "date de suppression changée",
+    "deletions_cancelled": "suppression de compte annulée par l'application",
+    "deletions_blocked": "suppression de compte bloquée",
+    "deletions_resumed": "suppression de compte débloquée, avec un nouveau préavis",
+    "deletions_locked": "compte verrouillé avant effacement",
     "mailboxes_read": "boîte aux lettres lue",
     "expired": "message clos : trop tard",
     "uncertain": "message incertain : l'envoi s'est interrompu",

@@ -48,6 +48,13 @@ TABLE = (
         "forbidden",
         "🔄 Déclenchement du traitement des relances automatiques via API...",
     ),
+    Compat(
+        "/users/process-account-deletions",
+        GET_OR_POST,
+        "account_deletions",
+        "forbidden",
+        "🔄 Déclenchement du traitement des suppressions de comptes via API...",
+    ),
 )
 
 
