@@ -93,6 +93,19 @@ def phone(
     return _insert(connection, "customer_phones", defaults, overrides)
 
 
+def user(
+    connection: Connection, id: str = "U1", business_id: str = "B1", **overrides: object
+) -> Row:
+    """An active member with an address of their own."""
+    defaults = {
+        "business_id": business_id,
+        "id": id,
+        "name": f"Camille {id}",
+        "email": f"{id.lower()}@{business_id.lower()}.example",
+    }
+    return _insert(connection, "users", defaults, overrides)
+
+
 def invoice(
     connection: Connection,
     today: date,

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
 from chalicelib.domain.accounts.deletions import REASONS, remaining_days
-from chalicelib.errors import NotFound
+from chalicelib.errors import Conflict, NotFound
+
+SEVERAL: Final = (
+    "Plusieurs entreprises ont un compte de cet identifiant : précisez laquelle (business)."
+)
 
 _COLUMNS = """d.id, d.business_id, d.user_id, d.state, d.scope, d.zone, d.requested_at,
        d.requested_by, d.scheduled_at, d.cancelled_at, d.cancelled_by, d.blocked_at,
@@ -16,13 +21,9 @@ _COLUMNS = """d.id, d.business_id, d.user_id, d.state, d.scope, d.zone, d.reques
        d.step, d.error_code, ponctuel.clock() AS clock"""
 _ONE = text(f"SELECT {_COLUMNS} FROM ponctuel.account_deletions d WHERE d.id = :id")
 _LATEST = text(f"""
-SELECT {_COLUMNS} FROM ponctuel.account_deletions d
- WHERE d.business_id = :business AND d.user_id = :user ORDER BY d.id DESC LIMIT 1
-""")
-_SEVERAL = text("""
-SELECT DISTINCT business_id FROM ponctuel.account_deletions
- WHERE user_id = :user AND (CAST(:business AS text) IS NULL OR business_id = :business)
- ORDER BY 1 LIMIT 2
+SELECT DISTINCT ON (d.business_id) {_COLUMNS} FROM ponctuel.account_deletions d
+ WHERE d.user_id = :user AND (CAST(:business AS text) IS NULL OR d.business_id = :business)
+ ORDER BY d.business_id, d.id DESC LIMIT 2
 """)
 _LIST = text(f"""
 SELECT {_COLUMNS} FROM ponctuel.account_deletions d
@@ -31,7 +32,9 @@ SELECT {_COLUMNS} FROM ponctuel.account_deletions d
    AND (CAST(:before AS bigint) IS NULL OR d.id < :before)
  ORDER BY d.id DESC LIMIT :limit
 """)
-_BUSINESS = text("SELECT name FROM ponctuel.businesses WHERE id = :id")
+_PAGE = text("""
+SELECT (SELECT name FROM ponctuel.businesses WHERE id = :id), ponctuel.clock()
+""")
 
 
 def show(connection: Connection, deletion: int) -> dict[str, Any]:
@@ -43,20 +46,16 @@ def show(connection: Connection, deletion: int) -> dict[str, Any]:
     return _shown(row)
 
 
-def of_user(connection: Connection, user_id: str, business_id: str) -> dict[str, Any]:
-    """The latest of a user. Raises `NotFound`."""
+def of_user(connection: Connection, user_id: str, business_id: str | None = None) -> dict[str, Any]:
+    """The latest of a user, who is named with or without the business: the account itself may have
+    gone. Raises `NotFound`, and `Conflict` when several businesses have one of that id."""
     wanted = {"user": user_id, "business": business_id}
-    row = connection.execute(_LATEST, wanted).mappings().first()
-    if row is None:
+    rows = connection.execute(_LATEST, wanted).mappings().all()
+    if not rows:
         raise NotFound("La suppression de ce compte n'a pas été demandée.")
-    return _shown(row)
-
-
-def businesses_of(connection: Connection, user_id: str, business_id: str | None) -> list[str]:
-    """The businesses, two at most, that have or had a deletion of a user of that id: the account
-    itself may be gone."""
-    wanted = {"user": user_id, "business": business_id}
-    return [str(one) for one in connection.execute(_SEVERAL, wanted).scalars()]
+    if len(rows) > 1:
+        raise Conflict(SEVERAL)
+    return _shown(rows[0])
 
 
 def listed(
@@ -68,9 +67,12 @@ def listed(
     return [_shown(row) for row in rows]
 
 
-def business_name(connection: Connection, business_id: str) -> str:
-    """As a page calls it."""
-    return connection.execute(_BUSINESS, {"id": business_id}).scalar() or business_id
+def for_page(connection: Connection, deletion: int) -> tuple[dict[str, Any], str, datetime]:
+    """One as `show` has it, the name of its business, and the database's clock. Raises
+    `NotFound`."""
+    found = show(connection, deletion)
+    name, clock = connection.execute(_PAGE, {"id": found["business_id"]}).one()
+    return found, name or found["business_id"], clock
 
 
 def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:

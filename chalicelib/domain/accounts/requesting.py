@@ -7,7 +7,7 @@ repeated.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
@@ -19,7 +19,8 @@ from chalicelib.domain.accounts.following import insert
 from chalicelib.domain.accounts.standing import WANTED, account, of_users
 from chalicelib.errors import Conflict, NotFound
 
-BY: Final = ("user", "application", "operator")
+# Who may ask; what the application wrote by itself has `application`.
+BY: Final = ("user", "operator")
 
 _FIND = text("""
 SELECT u.business_id FROM ponctuel.users u
@@ -62,9 +63,7 @@ def business_of(connection: Connection, user_id: str, business_id: str | None) -
     if not found:
         raise NotFound("Aucun compte ne porte cet identifiant.")
     if len(found) > 1:
-        raise Conflict(
-            "Plusieurs entreprises ont un compte de cet identifiant : précisez laquelle (business)."
-        )
+        raise Conflict(reading.SEVERAL)
     return str(found[0])
 
 
@@ -114,10 +113,10 @@ def cancel(connection: Connection, deletion: int, *, by: str) -> dict[str, Any]:
     return found
 
 
-def approve(connection: Connection, deletions: list[int], *, by: str) -> Mapping[str, Any]:
+def approve(connection: Connection, deletions: Sequence[int], *, by: str) -> dict[str, Any]:
     """Lets go what only an operator lets go (`deletions.FOR_OPERATOR`), at the next run. Returns
     `{approved, left}`, ids."""
-    rows = connection.execute(_APPROVE, {"ids": json.dumps(deletions), "by": by}).scalars()
+    rows = connection.execute(_APPROVE, {"ids": json.dumps(list(deletions)), "by": by}).scalars()
     approved = sorted(rows)
     logs.info("account_deletions_approved", deletions=approved)
     return {"approved": approved, "left": sorted(set(deletions) - set(approved))}

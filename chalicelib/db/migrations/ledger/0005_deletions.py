@@ -45,7 +45,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS account_deletions_open
   ON ponctuel.account_deletions (business_id, user_id)
   WHERE state IN ('scheduled','blocked','locked','erasing');
 CREATE INDEX IF NOT EXISTS account_deletions_of_user
-  ON ponctuel.account_deletions (business_id, user_id, id DESC);
+  ON ponctuel.account_deletions (user_id, business_id, id DESC);
 CREATE INDEX IF NOT EXISTS account_deletions_locks ON ponctuel.account_deletions (locked_at)
   WHERE locked_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS account_deletions_due
