@@ -81,7 +81,7 @@ def test_a_cancellation_is_confirmed_clears_the_date_and_may_be_repeated(door: D
     door.post(PATH, {})
     door.deployment.deliver()
     for _ in range(2):
-        reply = door.api.call("DELETE", PATH, headers=bearer())
+        reply = door.delete(PATH)
         assert reply.status == 200
         assert reply.json()["deletion"]["state"] == "cancelled"
     assert date_of(door.deployment) is None
@@ -95,7 +95,7 @@ def test_a_cancellation_is_confirmed_clears_the_date_and_may_be_repeated(door: D
 
 def test_whoever_asks_again_after_cancelling_starts_over(door: Door) -> None:
     door.post(PATH, {})
-    door.api.call("DELETE", PATH, headers=bearer())
+    door.delete(PATH)
     door.deployment.database.advance(timedelta(days=3))
     door.post(PATH, {})
     assert [state for _, _, state in deletions(door.deployment)] == ["cancelled", "scheduled"]
@@ -112,7 +112,7 @@ def test_a_column_that_keeps_what_it_has_does_not_undo_a_cancellation(door: Door
         " WHERE NEW.deletion_scheduled_at IS DISTINCT FROM OLD.deletion_scheduled_at"
         " DO INSTEAD NOTHING"
     )
-    assert door.api.call("DELETE", PATH, headers=bearer()).status == 200
+    assert door.delete(PATH).status == 200
     assert date_of(door.deployment) is not None
     nights(door.deployment, 40)
     assert deletions(door.deployment) == [("B1", "U1", "cancelled")]
@@ -122,7 +122,7 @@ def test_a_locked_account_cannot_be_kept(door: Door) -> None:
     set_date(door.deployment, NOW)
     nights(door.deployment, 12)
     assert deletion(door.deployment)["state"] == "locked"
-    reply = door.api.call("DELETE", PATH, headers=bearer())
+    reply = door.delete(PATH)
     assert reply.status == 409
     assert "ne peut plus être annulée" in reply.json()["error"]
     set_date(door.deployment, None)  # the application tries too
@@ -141,8 +141,8 @@ def test_an_id_that_two_businesses_have_needs_the_business(door: Door) -> None:
     assert door.get(PATH).json()["deletion"]["businessId"] == "B2"
     assert door.post(PATH, {"business": "B1"}).status == 200
     assert door.get(PATH).status == 409
-    assert door.api.call("DELETE", PATH, headers=bearer()).status == 409
-    reply = door.api.call("DELETE", PATH, headers=bearer(), query={"business": "B2"})
+    assert door.delete(PATH).status == 409
+    reply = door.delete(PATH, query={"business": "B2"})
     assert reply.json()["deletion"]["businessId"] == "B2"
     assert deletion(door.deployment, business="B1")["state"] == "scheduled"
 
