@@ -71,6 +71,7 @@ def _page(connection: Connection, link: Link, *, kept: bool = False) -> Answer:
         "state": "open" if open_still else found["state"],
         "blocked": found["state"] == "blocked",
         "kept": kept,
+        "passed": found["scheduled_at"] <= clock,
         "days": found["remaining_days"],
         "date": found["scheduled_at"].isoformat(),
         "since": found["locked_at"].isoformat() if found["locked_at"] else None,

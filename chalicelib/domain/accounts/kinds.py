@@ -69,6 +69,7 @@ def still_wanted(
             continue
         found = dict(facts[who]) | {name: row[name] for name in ("id", "scheduled_at", "scope")}
         zone = zone_of(found["zone"], found["business_zone"])
+        mine = message.kind != BLOCKED or message.step == row["user_id"]
         written = writing.content(
             message.kind,
             found,
@@ -77,9 +78,9 @@ def still_wanted(
             zone=zone,
             invoices=invoices.get(row["business_id"]),
             twice=who in twice,
+            mine=mine,
         )
         if message.kind == BLOCKED:
-            mine = message.step == row["user_id"]
             written |= {"mine": mine, "reader": names.get((message.business_id, message.step))}
         verdicts[message.id] = Send(
             content=written,

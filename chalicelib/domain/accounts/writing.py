@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from chalicelib.domain.accounts import links
 from chalicelib.domain.accounts.deletions import remaining_days
-from chalicelib.domain.accounts.letters import BLOCKED, CANCELLED, FINAL
+from chalicelib.domain.accounts.letters import CANCELLED, FINAL
 from chalicelib.outbox.content import clean
 from chalicelib.outbox.formats import montant
 from chalicelib.settings import Settings
@@ -84,8 +84,10 @@ def content(
     zone: str,
     invoices: Mapping[str, Any] | None,
     twice: bool,
+    mine: bool = True,
 ) -> dict[str, Any]:
-    """What a letter's template needs. `facts`: of `standing`, with the deletion's columns."""
+    """What a letter's template needs. `facts`: of `standing`, with the deletion's columns.
+    `mine`: it goes to the user, whose link nobody else is given."""
     date: datetime = facts["scheduled_at"]
     whole = not facts["others"] if kind != FINAL else facts["scope"] == "business"
     found: dict[str, Any] = {
@@ -103,7 +105,7 @@ def content(
         "day": date.astimezone(ZoneInfo(zone)).date().isoformat(),
         "days": max(remaining_days(date, now, zone), 0),
     }
-    if kind not in (FINAL, BLOCKED):
+    if kind != FINAL and mine:
         found["cancel_url"] = links.cancel_url(facts["id"], date, settings)
     if whole and invoices:
         found["invoices"] = invoices["shown"]
