@@ -49,6 +49,13 @@ TABLE = (
         "🔄 Déclenchement du traitement des relances automatiques via API...",
     ),
     Compat(
+        "/users/process-account-deletions",
+        GET_OR_POST,
+        "account_deletions",
+        "forbidden",
+        "🔄 Déclenchement du traitement des suppressions de comptes via API...",
+    ),
+    Compat(
         "/cron/check-overdue-and-reminders",
         GET_OR_POST,
         "overdue_and_reminders",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chalicelib.outbox.operator import ACTS
+from chalicelib.routes.account_schemas import ACCOUNTS, ANSWERED
 from chalicelib.routes.acting_schemas import ACTING
 from chalicelib.routes.operating_schemas import OPERATING
 from chalicelib.routes.schema_terms import (
@@ -154,6 +155,7 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     **OPERATING,
     **ACTING,
+    **ACCOUNTS,
     "Health": record(
         {"success": SUCCESS, "status": {"const": "ok"}}
         | dict.fromkeys(("stage", "version"), TEXT)
@@ -195,6 +197,7 @@ ANSWERS: Mapping[tuple[str, str], str] = {
     ("GET", "/followups/explain"): "Explained",
     ("GET", "/followups/pending"): "Pending",
     ("POST", "/followups/decisions"): "Decided",
+    **ANSWERED,
     ("GET", "/quarantine"): "Quarantine",
     ("GET", "/health"): "Health",
     ("HEAD", "/health"): "Health",

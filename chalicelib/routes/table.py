@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from chalicelib.routes import (
+    accounts,
     acting,
     compat,
+    deletion_page,
     followups,
     health,
     jobs,
@@ -33,8 +35,10 @@ ROUTES: tuple[Route, ...] = (
     *acting.ROUTES,
     *sending.ROUTES,
     *followups.ROUTES,
+    *accounts.ROUTES,
     *quarantine.ROUTES,
     *unsubscribe.ROUTES,
+    *deletion_page.ROUTES,
     *webhooks.ROUTES,
     *health.ROUTES,
     Route(
