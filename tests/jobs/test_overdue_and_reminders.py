@@ -89,7 +89,7 @@ def test_an_invoice_that_becomes_overdue_is_marked_and_told_once(deployment: Dep
     [shown] = deployment.rows("SELECT title, body, link FROM ponctuel.notifications")
     assert shown["title"] == "Facture F1 en retard"
     assert shown["body"] == (
-        "Boulangerie Martin : 1\u00a0234,56\u00a0€ à régler depuis le 09/03/2026"
+        "Boulangerie Martin\u00a0: 1\u00a0234,56\u00a0€ à régler depuis le 09/03/2026"
     )
     assert mails(deployment) == [("notice", "u1@b1.example")]
     for _ in range(3):

@@ -30,12 +30,16 @@ def load(deployment: Deployment) -> None:
         for n in range(2):
             _overdue_task(deployment, f"T{n}", business)
             _appointment(deployment, f"A{n}", business)
+    for id in LETTERS:
+        _appointment(deployment, id, "B1")
 
 
-LETTERS = ("A0", "A1")
+# Of one business alone.
+LETTERS = ("A2", "A3")
 EXPECTED = frozenset(
     {(business, f"UT{n}", "") for business in ("B1", "B2") for n in range(2)}
     | {(business, f"A{n}", f"UA{n}") for business in ("B1", "B2") for n in range(2)}
+    | {("B1", id, f"U{id}") for id in LETTERS}
 )
 
 

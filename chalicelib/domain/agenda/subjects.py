@@ -87,7 +87,7 @@ SELECT i.business_id, i.id AS subject, {INVOICE_CYCLE} AS cycle, o.user_id, o.zo
        CASE WHEN o.by_email AND NOT o.digest
                  AND i.due_on >= b.today - {NEWS.days + 1} THEN o.email END AS email,
        'Facture ' || left(i.number, 60) || ' en retard' AS title,
-       coalesce(left(c.name, 80) || ' : ', '') || {AMOUNT} || ' à régler depuis le '
+       coalesce(left(c.name, 80) || '\u00a0: ', '') || {AMOUNT} || ' à régler depuis le '
          || to_char(i.due_on, 'DD/MM/YYYY') AS body,
        '/invoices/' || i.id AS link, {_NOW} AS at
   FROM ponctuel.invoices i
@@ -115,7 +115,7 @@ SELECT t.business_id, t.id AS subject, {TASK_CYCLE} AS cycle, w.user_id, w.zone,
        CASE WHEN w.by_email AND (t.critical OR NOT w.digest)
                  AND {TASK_DUE} >= {_NOW} - interval '{NEWS.days + 1} days'
             THEN w.email END AS email,
-       CASE WHEN t.critical THEN 'Tâche critique en retard : ' ELSE 'Tâche en retard : ' END
+       CASE WHEN t.critical THEN 'Tâche critique en retard\u00a0: ' ELSE 'Tâche en retard\u00a0: ' END
          || left(t.title, 120) AS title,
        'À faire avant le ' || to_char(coalesce((t.due_at AT TIME ZONE w.zone)::date, t.due_on),
                                       'DD/MM/YYYY') AS body,
@@ -134,7 +134,7 @@ ESCALATIONS_DUE = Subjects(
     f"""
 SELECT t.business_id, t.id AS subject, {TASK_CYCLE} || '/' || {_NTH} AS cycle, o.user_id, o.zone,
        CASE WHEN o.by_email THEN o.email END AS email,
-       'Tâche critique toujours en retard : ' || left(t.title, 120) AS title,
+       'Tâche critique toujours en retard\u00a0: ' || left(t.title, 120) AS title,
        coalesce('Confiée à ' || left(p.name, 80) || ', à', 'À') || ' faire avant le '
          || to_char(coalesce((t.due_at AT TIME ZONE o.zone)::date, t.due_on), 'DD/MM/YYYY')
          AS body,
@@ -166,7 +166,7 @@ APPOINTMENTS = Subjects(
 SELECT * FROM (
 SELECT a.business_id, a.id AS subject, {STARTS} || '/' || o.minutes AS cycle, p.user_id, p.zone,
        CASE WHEN p.by_email THEN p.email END AS email,
-       'Rendez-vous : ' || left(a.title, 120) AS title,
+       'Rendez-vous\u00a0: ' || left(a.title, 120) AS title,
        'Le ' || to_char(a.starts_at AT TIME ZONE p.zone, 'DD/MM/YYYY à HH24:MI')
          || coalesce(', ' || left(nullif(btrim(a.location), ''), 120), '') AS body,
        '/appointments/' || a.id AS link, greatest(r.at, {_NOW}) AS at,
