@@ -55,7 +55,9 @@ SELECT a.message_id, a.message, a.kind, a.told_at, f.title, f.body, f.email, f.s
 
 
 def _still(subjects: Subjects) -> str:
-    only = f"AND {subjects.key} IN (SELECT business_id, subject FROM asked)"
+    # What ranks its rows has to be told which; the others are looked up by the join.
+    asked = f"AND {subjects.key} IN (SELECT business_id, subject FROM asked)"
+    only = asked if subjects is APPOINTMENTS else ""
     return _STILL.format(found=subjects.found.replace("{only}", only), kind=subjects.kind)
 
 

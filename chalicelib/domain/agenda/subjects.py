@@ -115,7 +115,7 @@ SELECT t.business_id, t.id AS subject, {TASK_CYCLE} AS cycle, w.user_id, w.zone,
        CASE WHEN w.by_email AND (t.critical OR NOT w.digest)
                  AND {TASK_DUE} >= {_NOW} - interval '{NEWS.days + 1} days'
             THEN w.email END AS email,
-       CASE WHEN t.critical THEN 'Tâche critique en retard\u00a0: ' ELSE 'Tâche en retard\u00a0: ' END
+       'Tâche ' || CASE WHEN t.critical THEN 'critique ' ELSE '' END || 'en retard\u00a0: '
          || left(t.title, 120) AS title,
        'À faire avant le ' || to_char(coalesce((t.due_at AT TIME ZONE w.zone)::date, t.due_on),
                                       'DD/MM/YYYY') AS body,

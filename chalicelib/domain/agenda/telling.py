@@ -18,7 +18,6 @@ from sqlalchemy.exc import DBAPIError
 from chalicelib import logs
 from chalicelib.db.sqlstate import database_error
 from chalicelib.domain.agenda.subjects import Subjects, iso
-from chalicelib.outbox import plan
 from chalicelib.outbox.plan import Plan
 from chalicelib.runner.job import Batch, ItemError, Outcome, Preview, Run
 
@@ -29,25 +28,22 @@ LATE_AFTER = timedelta(days=2)
 # All that a user is told of in one run and step is one e-mail.
 _NOTICE = iso("CAST(:now AS timestamptz)")
 
+# Both from the candidates, and not one from the other: PostgreSQL would join them row by row. The
+# lease keeps others from telling meanwhile.
 _TELL = """
-WITH batch AS ({batch}), candidates AS MATERIALIZED ({candidates}),
-told AS (
-  INSERT INTO ponctuel.agenda_told
-         (business_id, kind, subject, cycle, user_id, notice, at, told_at)
-  SELECT business_id, '{kind}', subject, cycle, user_id,
-         CASE WHEN email IS NOT NULL THEN {notice} END, at, ponctuel.clock()
-    FROM candidates ORDER BY business_id, subject, cycle, user_id
-  ON CONFLICT DO NOTHING
-  RETURNING business_id, subject, cycle, user_id
-){shown}
-SELECT count(*) FROM told
+WITH batch AS ({batch}), candidates AS MATERIALIZED ({candidates}){shown}
+INSERT INTO ponctuel.agenda_told
+       (business_id, kind, subject, cycle, user_id, notice, at, told_at)
+SELECT business_id, '{kind}', subject, cycle, user_id,
+       CASE WHEN email IS NOT NULL THEN {notice} END, at, ponctuel.clock()
+  FROM candidates
 """
 # The id can be told from what it is about, and is a UUID to whoever wants one.
 _SHOWN = """, shown AS (
   INSERT INTO ponctuel.notifications
          (business_id, id, user_id, kind, subject, cycle, title, body, link, created_at)
   SELECT c.business_id, {id}, c.user_id, '{kind}', c.subject, c.cycle, c.title, c.body, c.link, c.at
-    FROM told JOIN candidates c USING (business_id, subject, cycle, user_id)
+    FROM candidates c
 )"""
 
 
@@ -113,7 +109,11 @@ class Tell:
         return Preview(changes=[_shown(row) for row in rows], messages=messages)
 
     def _candidates(self) -> str:
-        return f"SELECT * FROM ({self.subjects.of_batch()}) candidates"
+        # Somebody's view may have a user twice.
+        return (
+            "SELECT DISTINCT ON (business_id, subject, cycle, user_id) * "
+            f"FROM ({self.subjects.of_batch()}) candidates"
+        )
 
     def _messages(self) -> str:
         template = _REMINDERS if self.message == REMINDER else _NOTICES
@@ -137,7 +137,7 @@ class Tell:
         statement = _TELL
         for name, value in parts.items():
             statement = statement.replace(name, value)
-        return int(connection.execute(text(statement), plan.parameters(batch)).scalar_one())
+        return max(connection.execute(text(statement), batch.parameters).rowcount, 0)
 
 
 def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
