@@ -171,8 +171,7 @@ class Source:
 
     def cancel_deletion(self, user_id: str, business_id: str | None) -> Row:
         with self.transaction() as connection:
-            latest = deletions.of_user(connection, user_id, business_id)
-            return requesting.cancel(connection, latest["id"], by="operator")
+            return requesting.cancel_of_user(connection, user_id, business_id, by="operator")
 
     def approve_deletions(self, ids: Sequence[int]) -> Row:
         with self.transaction() as connection:

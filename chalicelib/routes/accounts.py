@@ -31,13 +31,12 @@ def request_deletion(call: Call) -> Answer:
 
 
 def cancel_deletion(call: Call) -> Answer:
-    from chalicelib.domain.accounts import reading, requesting
+    from chalicelib.domain.accounts import requesting
 
     by = queries.one_of(call, "by", requesting.BY) or requesting.BY[0]
     business = queries.text(call, "business")
     with transaction(call.engine) as connection:
-        latest = reading.of_user(connection, call.parameters["id"], business)
-        found = requesting.cancel(connection, latest["id"], by=by)
+        found = requesting.cancel_of_user(connection, call.parameters["id"], business, by=by)
     return Answer({"success": True, "deletion": plain(found)})
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime, timedelta
 
-from chalicelib.domain.accounts import requesting
+import pytest
+
 from tests.domain.accounts.people import (
     add_user,
+    approve,
     deletion,
     deletions,
     letters,
@@ -102,7 +104,7 @@ def test_a_reminder_that_leaves_late_says_how_many_days_remain(deployment: Deplo
     nights(deployment)
     ((subject, text),) = texts(deployment)
     assert subject == "Votre compte sera supprimé dans 4 jours : Menuiserie Perrin"
-    assert "prévue dans 4 jours, le 22 mars 2026 à 10 h 00" in text
+    assert "prévue dans 4 jours, à partir du 22 mars 2026 à 10 h 00" in text
 
 
 def test_nobody_is_locked_whom_no_letter_could_tell(deployment: Deployment) -> None:
@@ -233,9 +235,7 @@ def test_far_more_accounts_than_usual_wait_for_an_operator(deployment: Deploymen
     assert [alert["state"] for alert in alerts] == ["accepted"]
     nights(deployment, 3)
     assert {state for _, _, state in deletions(deployment)} == {"blocked"}
-    wanted = [deletion(deployment, f"U{n}")["id"] for n in range(29)]
-    with deployment.database.begin() as connection:
-        requesting.approve(connection, wanted, by="anne")
+    approve(deployment, *(deletion(deployment, f"U{n}")["id"] for n in range(29)))
     nights(deployment)
     states = Counter(state for _, _, state in deletions(deployment))
     assert states == {"locked": 29, "blocked": 1}
@@ -286,3 +286,46 @@ def test_a_clock_that_was_ahead_locks_nobody_before_the_date(deployment: Deploym
     deployment.database.set_clock(NOW + timedelta(days=2))
     nights(deployment, 9)
     assert deletion(deployment)["state"] == "scheduled"
+
+
+def test_what_is_left_of_a_user_whom_the_application_removed_waits_for_an_operator(
+    deployment: Deployment,
+) -> None:
+    open_accounts(deployment, "B1")
+    add_user(deployment, date=DATE)
+    nights(deployment)
+    deployment.execute("DELETE FROM ponctuel.users WHERE id = 'U1'")
+    nights(deployment, 20)
+    row = deletion(deployment)
+    assert (row["state"], row["blocked_reason"]) == ("blocked", "no_user")
+    approve(deployment, row["id"])
+    nights(deployment)
+    row = deletion(deployment)
+    assert (row["state"], row["scope"]) == ("locked", "user")
+
+
+def test_an_approval_does_not_outlive_the_date_that_it_was_for(deployment: Deployment) -> None:
+    open_accounts(deployment, "B1")
+    add_user(deployment, date=LONG_AGO, email=None)
+    nights(deployment)
+    deployment.execute(
+        "UPDATE ponctuel.account_deletions SET state = 'blocked', blocked_reason = 'surge'"
+    )
+    approve(deployment, deletion(deployment)["id"])
+    assert deletion(deployment)["approved_at"]
+    set_date(deployment, DATE + timedelta(days=30))
+    nights(deployment)
+    row = deletion(deployment)
+    assert (row["state"], row["approved_at"]) == ("scheduled", None)
+
+
+@pytest.mark.parametrize("type", ["timestamp", "date"])
+def test_a_date_without_a_zone_is_read_in_utc(deployment: Deployment, type: str) -> None:
+    open_accounts(deployment, "B1")
+    deployment.execute(f"ALTER TABLE ponctuel.users ALTER deletion_scheduled_at TYPE {type}")
+    add_user(deployment, date=DATE)
+    nights(deployment)
+    found = deletion(deployment)["scheduled_at"]
+    assert found == (DATE if type == "timestamp" else DATE.replace(hour=0))
+    nights(deployment, 14)
+    assert deletion(deployment)["state"] == "locked"

@@ -93,6 +93,15 @@ def test_a_cancellation_is_confirmed_clears_the_date_and_may_be_repeated(door: D
     ]
 
 
+def test_a_date_that_the_application_has_just_set_is_cancelled_too(door: Door) -> None:
+    set_date(door.deployment, NOW + timedelta(days=20))
+    assert door.delete(PATH).status == 200
+    assert date_of(door.deployment) is None
+    nights(door.deployment, 30)
+    assert deletions(door.deployment) == [("B1", "U1", "cancelled")]
+    assert letters(door.deployment) == []
+
+
 def test_whoever_asks_again_after_cancelling_starts_over(door: Door) -> None:
     door.post(PATH, {})
     door.delete(PATH)

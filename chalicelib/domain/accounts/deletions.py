@@ -30,7 +30,8 @@ LAST_OWNER: Final = "last_owner"
 NO_USER: Final = "no_user"
 SURGE: Final = "surge"
 NOT_TOLD: Final = "not_told"
-# What only an operator lifts; the rest heals by itself when its cause has gone.
+# What an operator lets go; and of that, what does not heal by itself when its cause has gone.
+APPROVED: Final = (SURGE, NOT_TOLD, NO_USER)
 FOR_OPERATOR: Final = (SURGE, NOT_TOLD)
 
 STATES: Final = {
@@ -44,7 +45,7 @@ STATES: Final = {
 REASONS: Final = {
     LEGAL_HOLD: "conservation imposée (litige, contrôle ou enquête)",
     LAST_OWNER: "dernier propriétaire d'une entreprise qui a d'autres utilisateurs",
-    NO_USER: "l'application n'a plus ce compte",
+    NO_USER: "l'application n'a plus ce compte : à approuver, pour effacer ce qui en reste",
     SURGE: "beaucoup plus de comptes que d'habitude sont à effacer : à approuver",
     NOT_TOLD: "aucun message n'a pu prévenir la personne : à approuver",
 }
@@ -61,6 +62,7 @@ class Deletion:
     scheduled_at: datetime
     wanted_at: datetime | None
     blocked_reason: str | None
+    approved: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def obstacle(account: Account) -> str | None:
     if account.held:
         return LEGAL_HOLD
     if not account.known:
-        return NO_USER
+        return None if account.deletion and account.deletion.approved else NO_USER
     if account.is_owner and account.others > 0 and account.owners == 0:
         return LAST_OWNER
     return None

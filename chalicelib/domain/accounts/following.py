@@ -59,7 +59,8 @@ UPDATE ponctuel.account_deletions d
        blocked_at = CASE WHEN n.state <> 'blocked' THEN NULL
                          WHEN n.blocked_reason = d.blocked_reason THEN d.blocked_at
                          ELSE ponctuel.clock() END,
-       blocked_reason = n.blocked_reason
+       blocked_reason = n.blocked_reason,
+       approved_at = CASE WHEN n.scheduled_at = d.scheduled_at THEN d.approved_at END
   FROM jsonb_to_recordset(CAST(:rows AS jsonb))
     AS n(id bigint, was text, since timestamptz, state text, scheduled_at timestamptz,
          wanted_at timestamptz, blocked_reason text)

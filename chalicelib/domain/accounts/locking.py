@@ -77,9 +77,9 @@ _OTHERS = OTHERS.format(who="d", stays="x.state IN ('scheduled', 'blocked')")
 _STANDING = f"""
 SELECT d.id, d.business_id, d.user_id, p.others, d.postponed,
        CASE WHEN {HELD.format(who="d")} THEN '{LEGAL_HOLD}'
-            WHEN u.id IS NULL THEN '{NO_USER}'
-            WHEN d.wanted_at IS NOT NULL AND d.wanted_at IS DISTINCT FROM {WANTED}
-            THEN 'changed'
+            WHEN u.id IS NULL AND d.approved_at IS NULL THEN '{NO_USER}'
+            WHEN u.id IS NOT NULL AND d.wanted_at IS NOT NULL
+                 AND d.wanted_at IS DISTINCT FROM {WANTED} THEN 'changed'
             WHEN u.role = 'owner' AND p.others > 0 AND p.owners = 0 THEN '{LAST_OWNER}'
             WHEN d.approved_at IS NULL AND NOT {TOLD} THEN '{NOT_TOLD}'
        END AS reason

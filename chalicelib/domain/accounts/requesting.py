@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from chalicelib import logs
 from chalicelib.domain.accounts import reading, telling
-from chalicelib.domain.accounts.deletions import Decision, obstacle, scheduled_for
+from chalicelib.domain.accounts.deletions import APPROVED, Decision, follow, obstacle, scheduled_for
 from chalicelib.domain.accounts.following import insert
 from chalicelib.domain.accounts.standing import WANTED, account, of_users
 from chalicelib.errors import Conflict, NotFound
@@ -25,6 +25,12 @@ BY: Final = ("user", "operator")
 _FIND = text("""
 SELECT u.business_id FROM ponctuel.users u
  WHERE u.id = :user AND (CAST(:business AS text) IS NULL OR u.business_id = :business)
+ ORDER BY u.business_id LIMIT 2
+""")
+_DATED = text("""
+SELECT u.business_id FROM ponctuel.users u
+ WHERE u.id = :user AND (CAST(:business AS text) IS NULL OR u.business_id = :business)
+   AND u.deletion_scheduled_at IS NOT NULL
  ORDER BY u.business_id LIMIT 2
 """)
 _SET = text("""
@@ -50,7 +56,8 @@ UPDATE ponctuel.account_deletions
    SET state = 'scheduled', approved_at = ponctuel.clock(), approved_by = :by,
        blocked_at = NULL, blocked_reason = NULL
  WHERE id IN (SELECT x::bigint FROM jsonb_array_elements_text(CAST(:ids AS jsonb)) AS x)
-   AND state = 'blocked' AND blocked_reason IN ('surge', 'not_told')
+   AND state = 'blocked'
+   AND blocked_reason IN (SELECT jsonb_array_elements_text(CAST(:reasons AS jsonb)))
 RETURNING id
 """)
 
@@ -94,6 +101,21 @@ def request(
     return reading.show(connection, row["id"])
 
 
+def cancel_of_user(
+    connection: Connection, user_id: str, business_id: str | None, *, by: str
+) -> dict[str, Any]:
+    """`cancel`, for the latest deletion of a user, who is named with or without the business. A
+    date that the application has set since last night is cancelled too."""
+    wanted = {"user": user_id, "business": business_id}
+    dated = connection.execute(_DATED, wanted).scalars().all()
+    if len(dated) == 1:
+        facts = of_users(connection, [(dated[0], user_id)])[dated[0], user_id]
+        decision = follow(account(facts), facts["clock"])
+        if decision is not None and decision.action == "adopt":
+            insert(connection, [(facts, decision)], "application")
+    return cancel(connection, reading.of_user(connection, user_id, business_id)["id"], by=by)
+
+
 def cancel(connection: Connection, deletion: int, *, by: str) -> dict[str, Any]:
     """Cancels a deletion that is not locked yet, and tells its user; one that was cancelled before
     is left as it is. Returns it, as `reading` shows it. Raises `NotFound`, and `Conflict` when it
@@ -114,9 +136,9 @@ def cancel(connection: Connection, deletion: int, *, by: str) -> dict[str, Any]:
 
 
 def approve(connection: Connection, deletions: Sequence[int], *, by: str) -> dict[str, Any]:
-    """Lets go what only an operator lets go (`deletions.FOR_OPERATOR`), at the next run. Returns
+    """Lets go what only an operator lets go (`deletions.APPROVED`), at the next run. Returns
     `{approved, left}`, ids."""
-    rows = connection.execute(_APPROVE, {"ids": json.dumps(list(deletions)), "by": by}).scalars()
-    approved = sorted(rows)
+    wanted = {"ids": json.dumps(list(deletions)), "reasons": json.dumps(APPROVED), "by": by}
+    approved = sorted(connection.execute(_APPROVE, wanted).scalars())
     logs.info("account_deletions_approved", deletions=approved)
     return {"approved": approved, "left": sorted(set(deletions) - set(approved))}

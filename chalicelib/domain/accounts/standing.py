@@ -20,9 +20,9 @@ def _list(states: Sequence[str]) -> str:
 OPEN_STATES = _list(OPEN)
 
 # Dates that no calendar of Python's holds are as far away as those it holds.
-WANTED = """CASE WHEN u.deletion_scheduled_at >= '9000-01-01Z' THEN NULL
-     ELSE greatest(u.deletion_scheduled_at, '1900-01-01Z') END"""
-WANTED = f"CASE WHEN u.deletion_scheduled_at IS NOT NULL THEN {WANTED} END"
+# One without a zone, in somebody's view, is read in UTC.
+_DATE = "CAST(u.deletion_scheduled_at AS timestamptz)"
+WANTED = f"""CASE WHEN {_DATE} < '9000-01-01Z' THEN greatest({_DATE}, '1900-01-01Z') END"""
 
 # Of users: an address can be tried. Whether it is one is asked when the letter leaves.
 HAS_ADDRESS = "u.email LIKE '%_@_%'"
@@ -50,7 +50,7 @@ WITH asked AS ({{asked}})
 SELECT a.business_id, a.user_id, u.id IS NOT NULL AS known, {WANTED} AS wanted,
        u.role = 'owner' AS is_owner, u.zone, u.name, b.name AS business, b.zone AS business_zone,
        b.sender_email, p.others, p.owners, {HELD.format(who="a")} AS held, c.wanted_at AS declined,
-       d.id, d.state, d.scheduled_at, d.wanted_at, d.blocked_reason, d.requested_at,
+       d.id, d.state, d.scheduled_at, d.wanted_at, d.blocked_reason, d.approved_at, d.requested_at,
        d.requested_by, d.locked_at, d.scope,
        greatest(ponctuel.clock(), CAST(:now AS timestamptz)) AS clock
   FROM asked a
@@ -98,6 +98,7 @@ def account(facts: Facts) -> Account:
             facts["scheduled_at"],
             facts["wanted_at"],
             facts["blocked_reason"],
+            facts["approved_at"] is not None,
         )
     return Account(
         business_id=facts["business_id"],

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from chalicelib.domain.accounts import requesting
 from tests import factories
 from tests.harness import Deployment
 
@@ -72,6 +73,12 @@ def deletions(deployment: Deployment) -> list[tuple[str, str, str]]:
     """(business, user, state), in the order of their opening."""
     rows = deployment.rows("SELECT * FROM ponctuel.account_deletions ORDER BY id")
     return [(row["business_id"], row["user_id"], row["state"]) for row in rows]
+
+
+def approve(deployment: Deployment, *ids: int) -> None:
+    """As an operator does."""
+    with deployment.database.begin() as connection:
+        requesting.approve(connection, ids, by="anne")
 
 
 def letters(deployment: Deployment) -> list[tuple[str, str, str]]:

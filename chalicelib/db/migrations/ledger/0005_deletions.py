@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS ponctuel.account_deletions (
   cancelled_by     text,
   blocked_at       timestamptz,
   blocked_reason   text,                      -- legal_hold, last_owner, no_user, surge, not_told
-  approved_at      timestamptz,               -- an operator let it go in spite of the last two
+  approved_at      timestamptz,               -- an operator let it go in spite of the last three
   approved_by      text,
   locked_at        timestamptz,               -- from then on it cannot be cancelled
   erased_at        timestamptz,
