@@ -20,7 +20,7 @@ from sqlalchemy import Connection, text
 from chalicelib.domain.leads import notices
 from chalicelib.domain.leads.hours import zone_of
 from chalicelib.domain.leads.reasons import SKIPPED
-from chalicelib.domain.leads.standing import CYCLE, SUPPRESSED, first_that_ends
+from chalicelib.domain.leads.standing import CLOSER, CYCLE, ENDED, SUPPRESSED, first_that_holds
 from chalicelib.errors import BadRequest
 from chalicelib.outbox.suppressions import Reason, Suppression, suppress
 from chalicelib.providers.whatsapp.links import click_to_chat
@@ -30,21 +30,23 @@ State = Literal["proposed", "opened", "confirmed", "skipped", "expired", "cancel
 # Longer lists are cut, the oldest promise first: nobody sends more by hand in a sitting.
 LISTED = 200
 
-_ENDED = first_that_ends(
-    stage_changed=f"({CYCLE}) IS DISTINCT FROM f.cycle",
-    suppressed=SUPPRESSED.format(business="f.business_id", contacts="f.phone") + " IS NOT NULL",
+# Of a row `f` and its lead `l`.
+_NOT_WANTED = SUPPRESSED.format(business="f.business_id", contacts="f.phone")
+OVER = first_that_holds(
+    ENDED
+    | {
+        "stage_changed": f"({CYCLE}) IS DISTINCT FROM f.cycle",
+        "suppressed": f"{_NOT_WANTED} IS NOT NULL",
+    }
 )
-_IS_THEIRS = """EXISTS (
+_IS_THEIRS = f"""EXISTS (
   SELECT 1 FROM ponctuel.users u
    WHERE u.business_id = f.business_id AND u.id = :closer_id AND u.active
-     AND CASE WHEN EXISTS (SELECT 1 FROM ponctuel.users c
-                            WHERE c.business_id = l.business_id AND c.id = l.closer_id
-                              AND c.active)
-              THEN u.id = l.closer_id ELSE u.role = 'owner' END)"""
+     AND CASE WHEN {CLOSER} IS NULL THEN u.role = 'owner' ELSE u.id = l.closer_id END)"""
 _JUDGED = f"""
 SELECT f.id, f.business_id, f.lead_id, f.number, f.state, f.phone, f.content, f.due_at,
        f.proposed_at, f.opened_at, f.settled_at, f.expires_at, f.reason, l.name, l.stage, l.zone,
-       b.zone AS business_zone, {_ENDED} AS ended
+       b.zone AS business_zone, {OVER} AS ended
   FROM ponctuel.lead_followups f
   LEFT JOIN ponctuel.leads l ON l.business_id = f.business_id AND l.id = f.lead_id
   LEFT JOIN ponctuel.businesses b ON b.id = f.business_id
