@@ -102,3 +102,16 @@ def notification(deployment: Deployment, **overrides: Any) -> None:
         "created_at": NOW,
     }
     insert(deployment, "notifications", defaults | overrides)
+
+
+def cadence(deployment: Deployment, stage: str, *steps: tuple[int, str], **keys: Any) -> None:
+    """The cadence of a stage of B1: (hours, variant) of each follow-up."""
+    for number, (hours, variant) in enumerate(steps, 1):
+        values = {
+            "business_id": "B1",
+            "stage": stage,
+            "number": number,
+            "delay_hours": hours,
+            "variant": variant,
+        }
+        insert(deployment, "lead_cadences", values | keys)

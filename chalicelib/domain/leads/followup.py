@@ -100,6 +100,7 @@ class FollowUp:
         changes += [
             {"change": "closers_notified", "business_id": one.business_id, "subject": one.user_id}
             for one in work.told
+            if one.count
         ]
         left_out = [_left_out(row, code) for row, code in work.left_out]
         left_out += [
@@ -139,7 +140,8 @@ def _work(run: Run, connection: Connection, batch: Batch) -> _Work:
             continue
         records.append(_record(followup, "proposed", written))
         proposed.append(followup)
-    told = notices.readers(connection, proposed, run.id, run.now)
+    refused = [row for row, _ in unusable]
+    told = notices.readers(connection, proposed, refused, run.id, run.now)
     return _Work(records, messages, told, [*unusable, *decided.left_out], errors)
 
 

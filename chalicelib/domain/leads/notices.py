@@ -18,9 +18,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from chalicelib.domain.leads.decisions import Followup
+from chalicelib.domain.leads.decisions import Followup, Row
 from chalicelib.domain.leads.hours import window_of, zone_of
-from chalicelib.domain.leads.standing import BEGAN
+from chalicelib.domain.leads.standing import BEGAN, IS_FOR, OVER
 from chalicelib.outbox.windows import next_allowed
 
 DUE = "leads.due"
@@ -38,10 +38,11 @@ BY_EMAIL = """(SELECT p.email FROM ponctuel.user_preferences p
 # A notification is over when nothing of what it tells is left to do. Both relations may be views.
 _OVER = f"""CASE notifications.kind
   WHEN '{DUE}' THEN NOT EXISTS (
-    SELECT 1 FROM ponctuel.lead_followups f JOIN ponctuel.users u
-        ON u.business_id = f.business_id AND u.id = notifications.user_id AND {FOR_READER}
+    SELECT 1 FROM ponctuel.lead_followups f
+      JOIN ponctuel.leads l ON l.business_id = f.business_id AND l.id = f.lead_id
+      JOIN ponctuel.users u ON u.id = notifications.user_id AND {IS_FOR}
      WHERE f.business_id = notifications.business_id AND f.state IN ('proposed','opened')
-       AND f.expires_at > ponctuel.clock())
+       AND f.expires_at > ponctuel.clock() AND {OVER} IS NULL)
   ELSE NOT EXISTS (
     SELECT 1 FROM ponctuel.leads l
      WHERE l.business_id = notifications.business_id AND l.id = notifications.subject
@@ -100,8 +101,8 @@ SELECT t.business_id, '{DIGEST}' AS kind, t.user_id AS subject, t.cycle, '' AS s
 
 @dataclass(frozen=True)
 class Told:
-    """A user who has something to send: `count` proposals in all. `email`: None for who wants none
-    or has no address; `opens_at`: when it may leave (aware)."""
+    """A user who has something to send, `count` proposals in all, or numbers to correct. `email`:
+    None for who wants none or has no address; `opens_at`: when it may leave (aware)."""
 
     business_id: str
     user_id: str
@@ -111,13 +112,17 @@ class Told:
 
 
 def readers(
-    connection: Connection, proposed: Sequence[Followup], run_id: UUID, now: datetime
+    connection: Connection,
+    proposed: Sequence[Followup],
+    unusable: Sequence[Row],
+    run_id: UUID,
+    now: datetime,
 ) -> list[Told]:
-    """Who is told of these proposals: each lead's closer, or the owners."""
-    groups: dict[tuple[str, str | None], list[Followup]] = {}
-    for followup in proposed:
-        row = followup.lead.row
-        groups.setdefault((row["business_id"], row["closer_id"]), []).append(followup)
+    """Who is told of these proposals, and of these leads whose numbers cannot be used: each lead's
+    closer, or the owners."""
+    groups: dict[tuple[str, str | None], list[tuple[Row, int]]] = {}
+    for row, counted in [(f.lead.row, 1) for f in proposed] + [(row, 0) for row in unusable]:
+        groups.setdefault((row["business_id"], row["closer_id"]), []).append((row, counted))
     if not groups:
         return []
     asked = [
@@ -125,27 +130,29 @@ def readers(
         for nth, (business, closer) in enumerate(groups)
     ]
     values = {"closers": json.dumps(asked), "run_id": run_id}
-    found: dict[tuple[str, str], Told] = {}
     ordered = list(groups.values())
-    for row in connection.execute(_READERS, values).mappings():
-        group = ordered[row["nth"]]
-        key = row["business_id"], row["user_id"]
-        before = found[key].count if key in found else 0
-        found[key] = _told(row, group, before, now)
+    found: dict[tuple[str, str], Told] = {}
+    for reader in connection.execute(_READERS, values).mappings():
+        group = ordered[reader["nth"]]
+        key = reader["business_id"], reader["user_id"]
+        new = sum(counted for _, counted in group)
+        count = reader["before"] + new if new else 0
+        if key in found:
+            count += found[key].count
+        found[key] = _told(reader, group[0][0], count, now)
     return list(found.values())
 
 
-def _told(row: Mapping[Any, Any], group: Sequence[Followup], more: int, now: datetime) -> Told:
-    lead = group[0].lead.row
+def _told(reader: Row, lead: Row, count: int, now: datetime) -> Told:
     window = window_of(lead)
-    local = zone_of(row["zone"], None, lead["business_zone"])
+    local = zone_of(reader["zone"], None, lead["business_zone"])
     opens_at = next_allowed(now, local, window) if window else None
     return Told(
-        business_id=row["business_id"],
-        user_id=row["user_id"],
-        count=more + row["before"] + len(group),
+        business_id=reader["business_id"],
+        user_id=reader["user_id"],
+        count=count,
         opens_at=opens_at or now,
-        email=email_of(row),
+        email=email_of(reader),
     )
 
 
@@ -166,8 +173,6 @@ def digests(told: Sequence[Told]) -> list[dict[str, Any]]:
 
 def notify(connection: Connection, run_id: UUID, told: Sequence[Told]) -> None:
     """One notification each, in place of an older one."""
-    if not told:
-        return
     rows = [
         {
             "business_id": one.business_id,
@@ -177,7 +182,10 @@ def notify(connection: Connection, run_id: UUID, told: Sequence[Told]) -> None:
             "link": None,
         }
         for one in told
+        if one.count
     ]
+    if not rows:
+        return
     values = {"told": json.dumps(rows), "run_id": str(run_id)}
     connection.execute(_SUPERSEDE, values)
     connection.execute(_NOTIFY, values)

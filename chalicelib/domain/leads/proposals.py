@@ -20,7 +20,7 @@ from sqlalchemy import Connection, text
 from chalicelib.domain.leads import notices
 from chalicelib.domain.leads.hours import zone_of
 from chalicelib.domain.leads.reasons import SKIPPED
-from chalicelib.domain.leads.standing import CLOSER, CYCLE, ENDED, SUPPRESSED, first_that_holds
+from chalicelib.domain.leads.standing import IS_FOR, OVER
 from chalicelib.errors import BadRequest
 from chalicelib.outbox.suppressions import Reason, Suppression, suppress
 from chalicelib.providers.whatsapp.links import click_to_chat
@@ -30,19 +30,7 @@ State = Literal["proposed", "opened", "confirmed", "skipped", "expired", "cancel
 # Longer lists are cut, the oldest promise first: nobody sends more by hand in a sitting.
 LISTED = 200
 
-# Of a row `f` and its lead `l`.
-_NOT_WANTED = SUPPRESSED.format(business="f.business_id", contacts="f.phone")
-OVER = first_that_holds(
-    ENDED
-    | {
-        "stage_changed": f"({CYCLE}) IS DISTINCT FROM f.cycle",
-        "suppressed": f"{_NOT_WANTED} IS NOT NULL",
-    }
-)
-_IS_THEIRS = f"""EXISTS (
-  SELECT 1 FROM ponctuel.users u
-   WHERE u.business_id = f.business_id AND u.id = :closer_id AND u.active
-     AND CASE WHEN {CLOSER} IS NULL THEN u.role = 'owner' ELSE u.id = l.closer_id END)"""
+_IS_THEIRS = f"EXISTS (SELECT 1 FROM ponctuel.users u WHERE u.id = :closer_id AND {IS_FOR})"
 _JUDGED = f"""
 SELECT f.id, f.business_id, f.lead_id, f.number, f.state, f.phone, f.content, f.due_at,
        f.proposed_at, f.opened_at, f.settled_at, f.expires_at, f.reason, l.name, l.stage, l.zone,

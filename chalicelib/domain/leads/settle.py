@@ -15,8 +15,7 @@ from sqlalchemy import Connection, text
 
 from chalicelib.domain.billing.facts import PROOF_WINDOW
 from chalicelib.domain.leads.facts import FOLLOWUP
-from chalicelib.domain.leads.proposals import OVER
-from chalicelib.domain.leads.standing import CLOSER
+from chalicelib.domain.leads.standing import CLOSER, OVER
 from chalicelib.runner.job import Batch, Outcome, Preview, Run
 
 _SENT = f"""(m.state IN ('accepted','delivered') OR (m.state = 'uncertain'

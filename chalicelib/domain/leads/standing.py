@@ -47,3 +47,17 @@ def first_that_holds(conditions: Mapping[str, str]) -> str:
     """SQL that yields the code of the first of the conditions (code → SQL) that holds, or null."""
     whens = "\n".join(f"WHEN {sql} THEN '{code}'" for code, sql in conditions.items())
     return f"CASE {whens} END"
+
+
+# Of a row `f` of `lead_followups` and its lead `l`: why it may not be sent any more, or null.
+_NOT_WANTED = SUPPRESSED.format(business="f.business_id", contacts="f.phone")
+OVER = first_that_holds(
+    ENDED
+    | {
+        "stage_changed": f"({CYCLE}) IS DISTINCT FROM f.cycle",
+        "suppressed": f"{_NOT_WANTED} IS NOT NULL",
+    }
+)
+# Whether that follow-up is for the user `u` now.
+IS_FOR = f"""(u.business_id = f.business_id AND u.active
+  AND CASE WHEN {CLOSER} IS NULL THEN u.role = 'owner' ELSE u.id = l.closer_id END)"""
