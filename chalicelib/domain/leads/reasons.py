@@ -26,4 +26,5 @@ ENDED: Mapping[str, str] = {
     "followups_disabled": "relances de leads désactivées dans les paramètres",
     "handed_over": "le lead a changé de closer",
     "expired": "proposition expirée",
+    "unsendable": "WhatsApp ne prend pas ce numéro ou ce texte",
 }
