@@ -56,7 +56,7 @@ def unique(name: str, taken: set[str]) -> str:
     chosen, number = name, 2
     while _key(chosen) in taken:
         stem, extension = _split(name)
-        chosen = _shortened(f"{stem} ({number}){extension}", len(f" ({number})"))
+        chosen = _shortened(f"{stem.rstrip()} ({number}){extension}", len(f" ({number})"))
         number += 1
     taken.add(_key(chosen))
     return chosen

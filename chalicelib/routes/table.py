@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chalicelib.routes import (
     acting,
+    closer,
     compat,
     followups,
     health,
@@ -35,6 +36,7 @@ ROUTES: tuple[Route, ...] = (
     *followups.ROUTES,
     *quarantine.ROUTES,
     *unsubscribe.ROUTES,
+    *closer.ROUTES,
     *webhooks.ROUTES,
     *health.ROUTES,
     Route(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chalicelib.mail.filenames import safe_name, unique
@@ -78,6 +78,7 @@ def test_a_name_that_is_too_long_keeps_its_extension() -> None:
 @given(
     st.lists(st.text(max_size=150) | st.sampled_from(["A.pdf", "a.pdf", "x" * 200]), max_size=12)
 )
+@example(["0 .0", "0 .0"])
 def test_names_in_an_email_differ_by_more_than_case(names: list[str]) -> None:
     taken: set[str] = set()
     found = [unique(safe_name(name, "text/plain"), taken) for name in names]

@@ -118,6 +118,15 @@ def due_of(
     return [_proposal(row) for row in connection.execute(_DUE, values).mappings()]
 
 
+def find(
+    connection: Connection, business_id: str, closer_id: str, proposal_id: int
+) -> Proposal | None:
+    """One of theirs, in whichever state. None: no proposal of theirs."""
+    where = {"business_id": business_id, "closer_id": closer_id, "id": proposal_id}
+    row = connection.execute(_ONE, where).mappings().first()
+    return None if row is None else _proposal(row)
+
+
 def open_(
     connection: Connection, business_id: str, closer_id: str, proposal_id: int
 ) -> Proposal | None:
@@ -186,6 +195,8 @@ def _act(
 def _proposal(row: Mapping[Any, Any], *, changed: bool = False) -> Proposal:
     pending = row["state"] in ("proposed", "opened")
     sendable = pending and row["ended"] is None
+    link = _link(row) if sendable else None
+    unsendable = "unsendable" if sendable and link is None else None
     return Proposal(
         id=row["id"],
         lead_id=row["lead_id"],
@@ -195,13 +206,21 @@ def _proposal(row: Mapping[Any, Any], *, changed: bool = False) -> Proposal:
         state=cast("State", row["state"]),
         phone=row["phone"] or "",
         text=row["content"],
-        link=click_to_chat(row["phone"], row["content"]) if sendable else None,
+        link=link,
         zone=zone_of(row["zone"], row["phone"], row["business_zone"]).key,
         due_at=row["due_at"],
         proposed_at=row["proposed_at"],
         opened_at=row["opened_at"],
         settled_at=row["settled_at"],
         expires_at=row["expires_at"],
-        reason=row["ended"] if pending else row["reason"],
+        reason=row["ended"] or unsendable if pending else row["reason"],
         changed=changed,
     )
+
+
+def _link(row: Mapping[Any, Any]) -> str | None:
+    """None where WhatsApp takes no such number or text: one proposal must not hide the others."""
+    try:
+        return click_to_chat(row["phone"] or "", row["content"])
+    except BadRequest:
+        return None

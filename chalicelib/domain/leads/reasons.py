@@ -26,6 +26,7 @@ ENDED: Mapping[str, str] = {
     "followups_disabled": "relances de leads désactivées dans les paramètres",
     "handed_over": "le lead a changé de closer",
     "expired": "proposition expirée",
+    "unsendable": "WhatsApp ne prend pas ce numéro ou ce texte",
 }
 
 # Why a due lead gets no follow-up, besides: dry runs, `explain`.

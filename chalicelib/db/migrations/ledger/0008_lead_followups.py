@@ -44,10 +44,22 @@ CREATE INDEX IF NOT EXISTS lead_followups_of_number
 CREATE INDEX IF NOT EXISTS lead_followups_of_day
   ON ponctuel.lead_followups (business_id, proposed_at);
 """
+CLOSER_PAGE = """
+CREATE INDEX IF NOT EXISTS lead_followups_settled
+  ON ponctuel.lead_followups (business_id, settled_by, settled_at);
+CREATE TABLE IF NOT EXISTS ponctuel.closer_link_revocations (
+  business_id  text NOT NULL,
+  user_id      text NOT NULL,
+  revoked_at   timestamptz NOT NULL,          -- links made until then are void
+  revoked_by   text NOT NULL,
+  PRIMARY KEY (business_id, user_id)
+);
+"""
 
 
 def upgrade() -> None:
     op.execute(FOLLOWUPS)
+    op.execute(CLOSER_PAGE)
 
 
 def downgrade() -> None:
