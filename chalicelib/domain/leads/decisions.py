@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 from chalicelib.domain.leads.hours import window_of, zone_of
 from chalicelib.errors import BadRequest
+from chalicelib.outbox.numbers import read
 from chalicelib.outbox.windows import next_allowed
-from chalicelib.providers.phones import normalised
 
 Row = Mapping[Any, Any]
 Key = tuple[str, str]  # business, lead
@@ -117,7 +117,7 @@ def _obstacle(lead: Reached, known: Known, same_number: bool) -> str | None:
 def _contact(row: Row) -> tuple[str, str | None]:
     user_id = (row["whatsapp_user_id"] or "").strip() if row["mode"] == "api" else ""
     try:
-        phone = normalised(row["phone"])
+        phone = read(row["phone"])
     except BadRequest as error:
         return (user_id, None) if user_id else ("", error.code)
     if phone.line == "landline":

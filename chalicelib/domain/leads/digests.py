@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from chalicelib.domain.inbox.excerpts import excerpt
 from chalicelib.domain.leads import proposals
+from chalicelib.domain.leads.closer_link import page_of
 from chalicelib.domain.leads.hours import zone_of
 from chalicelib.domain.leads.reasons import LEFT_OUT
 from chalicelib.outbox.content import clean
@@ -63,6 +64,7 @@ def still_wanted(
             verdicts[message.id] = Cancel("nothing_due")
             continue
         content = _common(row, message) | {
+            "closer_url": page_of(message.business_id, message.subject, now),
             "count": len(due),
             "leads": [
                 {"name": clean(p.name), "stage": clean(p.stage), "since": p.due_at.isoformat()}

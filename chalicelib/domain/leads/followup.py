@@ -82,7 +82,7 @@ class FollowUp:
         for select, name, rows in _plans(work):
             told = Batch(batch.cte, {**batch.parameters, name: json.dumps(rows)})
             planned += Plan(select).apply(run, connection, told).counts["planned"]
-        notices.notify(connection, run.id, work.told)
+        notices.notify(connection, run.id, work.told, run.now)
         counts = {
             "proposed": states.count("proposed"),
             "planned": planned,

@@ -8,9 +8,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from chalicelib.errors import BadRequest
-from chalicelib.outbox.whatsapp_letter import ZONES
+from chalicelib.outbox.numbers import read
 from chalicelib.outbox.windows import Window, zone
-from chalicelib.providers.phones import normalised
 
 _PARIS = ZoneInfo("Europe/Paris")
 
@@ -30,7 +29,7 @@ def _of_number(number: str | None) -> str | None:
     if not number:
         return None
     try:
-        return ZONES.get(normalised(number).region)
+        return read(number).zone
     except BadRequest:
         return None
 

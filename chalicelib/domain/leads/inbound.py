@@ -17,7 +17,7 @@ from chalicelib.domain.leads.standing import CLOSER
 from chalicelib.errors import BadRequest
 from chalicelib.outbox.contacts import addresses
 from chalicelib.outbox.inbound import Inbound, register
-from chalicelib.providers.phones import normalised
+from chalicelib.outbox.numbers import read
 
 _FIND = text(rf"""
 SELECT l.id, l.name, l.phone, l.email, l.whatsapp_user_id, l.status, {CLOSER} AS closer_id
@@ -89,7 +89,7 @@ def _is(lead: Mapping[Any, Any], message: Inbound) -> bool:
     if (lead["whatsapp_user_id"] or "").strip() in {message.contact, message.user_id} - {"", None}:
         return True
     try:
-        return normalised(lead["phone"]).number == message.contact
+        return read(lead["phone"]).number == message.contact
     except BadRequest:
         return False
 

@@ -18,6 +18,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from chalicelib.domain.leads.closer_link import page_of
 from chalicelib.domain.leads.decisions import Followup, Row
 from chalicelib.domain.leads.hours import window_of, zone_of
 from chalicelib.domain.leads.standing import BEGAN, IS_FOR, OVER
@@ -171,7 +172,7 @@ def digests(told: Sequence[Told]) -> list[dict[str, Any]]:
     ]
 
 
-def notify(connection: Connection, run_id: UUID, told: Sequence[Told]) -> None:
+def notify(connection: Connection, run_id: UUID, told: Sequence[Told], now: datetime) -> None:
     """One notification each, in place of an older one."""
     rows = [
         {
@@ -179,7 +180,7 @@ def notify(connection: Connection, run_id: UUID, told: Sequence[Told]) -> None:
             "id": f"{DUE}/{run_id}/{one.user_id}",
             "user_id": one.user_id,
             "title": "1 lead à relancer" if one.count == 1 else f"{one.count} leads à relancer",
-            "link": None,
+            "link": page_of(one.business_id, one.user_id, now),
         }
         for one in told
         if one.count

@@ -22,8 +22,8 @@ from chalicelib.domain.leads.hours import zone_of
 from chalicelib.domain.leads.reasons import SKIPPED
 from chalicelib.domain.leads.standing import IS_FOR, OVER
 from chalicelib.errors import BadRequest
+from chalicelib.outbox.numbers import click_to_chat
 from chalicelib.outbox.suppressions import Reason, Suppression, suppress
-from chalicelib.providers.whatsapp.links import click_to_chat
 
 State = Literal["proposed", "opened", "confirmed", "skipped", "expired", "cancelled"]
 
