@@ -115,6 +115,14 @@ def _show_changes(screen: Console, changes: Sequence[Mapping[str, Any]]) -> None
 
 _CHANGES = {
     "quotes_expired": "devis marqué expiré",
+    "followup_proposed": "relance proposée au closer",
+    "closers_notified": "closer prévenu dans l'application",
+    "followups_sent": "relance partie, comptée sur le lead",
+    "followups_unsent": "relance qui n'est pas partie",
+    "proposals_expired": "proposition expirée",
+    "proposals_cancelled": "relance retirée : elle n'est plus voulue",
+    "number_unusable": "numéro inutilisable, à corriger",
+    "notifications_resolved": "notification close",
     "mailboxes_read": "boîte aux lettres lue",
     "expired": "message clos : trop tard",
     "uncertain": "message incertain : l'envoi s'est interrompu",

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from tests import factories
 from tests.harness import NOW, Deployment
 
-KINDS = ("leads.followup", "leads.closer_digest", "leads.reply")
+KINDS = ("leads.followup", "leads.closer_digest", "leads.replied")
 STAGE_SINCE = NOW - timedelta(days=2)  # so that the first follow-up is due, and no further one
 CYCLE = f"nouveau@{STAGE_SINCE:%Y-%m-%dT%H:%M:%S.%f}"
 
@@ -102,3 +102,41 @@ def notification(deployment: Deployment, **overrides: Any) -> None:
         "created_at": NOW,
     }
     insert(deployment, "notifications", defaults | overrides)
+
+
+def cadence(deployment: Deployment, stage: str, *steps: tuple[int, str], **keys: Any) -> None:
+    """The cadence of a stage of B1: (hours, variant) of each follow-up."""
+    for number, (hours, variant) in enumerate(steps, 1):
+        values = {
+            "business_id": "B1",
+            "stage": stage,
+            "number": number,
+            "delay_hours": hours,
+            "variant": variant,
+        }
+        insert(deployment, "lead_cadences", values | keys)
+
+
+def templates(deployment: Deployment) -> None:
+    """An approved template for each of the texts, at Twilio."""
+    deployment.execute(
+        "INSERT INTO ponctuel.whatsapp_templates "
+        "(business_id, provider, kind, variant, name, set_at, set_by) "
+        "SELECT '*', 'twilio', 'leads.followup', variant, 'HX' || repeat('0', 32), now(), 'test' "
+        "FROM unnest(ARRAY['relance','rappel','derniere']) AS variant ON CONFLICT DO NOTHING"
+    )
+
+
+def suppress(deployment: Deployment, contact: str, **overrides: Any) -> None:
+    """The contact has answered STOP to B1."""
+    defaults = {
+        "business_id": "B1",
+        "channel": "whatsapp",
+        "contact": contact,
+        "person": "",
+        "category": "*",
+        "reason": "stop",
+        "at": NOW,
+        "source": "test",
+    }
+    insert(deployment, "suppressions", defaults | overrides)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 NAMES = (
     "followups",  # relances of unpaid invoices and unanswered quotes
+    "lead_followups",  # leads that wait for their closer, or for a message
     "inbox_sync",  # mail that the businesses receive
     "deliver_messages",  # the outbox
 )

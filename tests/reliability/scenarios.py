@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.harness import Deployment
-from tests.reliability import mailboxes
+from tests.reliability import lead_followups, mailboxes
 
 Key = tuple[str, str, str]
 
@@ -149,6 +149,9 @@ def _one_planned(deployment: Deployment, n: int) -> set[Key]:
 SCENARIOS = {
     "followups": Scenario(_relances, _RELANCES, _one_invoice),
     "deliver_messages": Scenario(_planned, _RELANCES, _one_planned),
+    "lead_followups": Scenario(
+        lead_followups.load, lead_followups.EXPECTED, lead_followups.add, lead_followups.verdict
+    ),
     "inbox_sync": Scenario(mailboxes.load, mailboxes.EXPECTED, mailboxes.add, mailboxes.verdict),
 }
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, text
 
 from chalicelib import signed_links
-from chalicelib.errors import BadRequest, NotFound
+from chalicelib.errors import BadRequest, NotFound, SettingsError
 from chalicelib.outbox.windows import zone
 
 if TYPE_CHECKING:
@@ -81,6 +81,17 @@ def link_for(settings: Settings, business_id: str, user_id: str, issued: datetim
     content = [business_id, user_id, _milliseconds(issued), _milliseconds(ends)]
     token = signed_links.sign(PURPOSE, content, stage=settings.stage, secrets=secrets)
     return f"{settings.public_url.rstrip('/')}{PATH}{token}"
+
+
+def page_of(business_id: str, user_id: str, issued: datetime) -> str | None:
+    """The same for who would be told of it: None too where the ids are too long for a link, or the
+    settings are unusable. A missing link must not keep anybody from being told."""
+    from chalicelib.settings import settings
+
+    try:
+        return link_for(settings(), business_id, user_id, issued)
+    except (SettingsError, ValueError):
+        return None
 
 
 def read(token: str, settings: Settings) -> Link:

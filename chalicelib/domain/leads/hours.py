@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, time
+from datetime import time
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from chalicelib.errors import BadRequest
-from chalicelib.outbox.whatsapp_letter import ZONES
-from chalicelib.outbox.windows import Window, next_allowed, zone
-from chalicelib.providers.phones import normalised
+from chalicelib.outbox.numbers import read
+from chalicelib.outbox.windows import Window, zone
 
 _PARIS = ZoneInfo("Europe/Paris")
 
@@ -30,12 +29,12 @@ def _of_number(number: str | None) -> str | None:
     if not number:
         return None
     try:
-        return ZONES.get(normalised(number).region)
+        return read(number).zone
     except BadRequest:
         return None
 
 
-def window_of(settings: Mapping[str, Any]) -> Window | None:
+def window_of(settings: Mapping[Any, Any]) -> Window | None:
     """The window of a row of `lead_settings` (`window_start`, `window_end` as text,
     `business_days_only`) and its business (`subdivision`); None when it never opens."""
     try:
@@ -48,8 +47,3 @@ def window_of(settings: Mapping[str, Any]) -> Window | None:
     if closes <= opens:
         return None
     return Window(opens, closes, bool(settings["business_days_only"]), settings["subdivision"])
-
-
-def opening(instant: datetime, local: ZoneInfo, window: Window) -> datetime | None:
-    """When, from `instant` (aware) on, the lead may be written to; None: never."""
-    return next_allowed(instant, local, window)

@@ -20,31 +20,21 @@ from sqlalchemy import Connection, text
 from chalicelib.domain.leads import notices
 from chalicelib.domain.leads.hours import zone_of
 from chalicelib.domain.leads.reasons import SKIPPED
-from chalicelib.domain.leads.standing import CYCLE, SUPPRESSED, first_that_ends
+from chalicelib.domain.leads.standing import IS_FOR, OVER
 from chalicelib.errors import BadRequest
+from chalicelib.outbox.numbers import click_to_chat
 from chalicelib.outbox.suppressions import Reason, Suppression, suppress
-from chalicelib.providers.whatsapp.links import click_to_chat
 
 State = Literal["proposed", "opened", "confirmed", "skipped", "expired", "cancelled"]
 
 # Longer lists are cut, the oldest promise first: nobody sends more by hand in a sitting.
 LISTED = 200
 
-_ENDED = first_that_ends(
-    stage_changed=f"({CYCLE}) IS DISTINCT FROM f.cycle",
-    suppressed=SUPPRESSED.format(business="f.business_id", contacts="f.phone") + " IS NOT NULL",
-)
-_IS_THEIRS = """EXISTS (
-  SELECT 1 FROM ponctuel.users u
-   WHERE u.business_id = f.business_id AND u.id = :closer_id AND u.active
-     AND CASE WHEN EXISTS (SELECT 1 FROM ponctuel.users c
-                            WHERE c.business_id = l.business_id AND c.id = l.closer_id
-                              AND c.active)
-              THEN u.id = l.closer_id ELSE u.role = 'owner' END)"""
+_IS_THEIRS = f"EXISTS (SELECT 1 FROM ponctuel.users u WHERE u.id = :closer_id AND {IS_FOR})"
 _JUDGED = f"""
 SELECT f.id, f.business_id, f.lead_id, f.number, f.state, f.phone, f.content, f.due_at,
        f.proposed_at, f.opened_at, f.settled_at, f.expires_at, f.reason, l.name, l.stage, l.zone,
-       b.zone AS business_zone, {_ENDED} AS ended
+       b.zone AS business_zone, {OVER} AS ended
   FROM ponctuel.lead_followups f
   LEFT JOIN ponctuel.leads l ON l.business_id = f.business_id AND l.id = f.lead_id
   LEFT JOIN ponctuel.businesses b ON b.id = f.business_id
