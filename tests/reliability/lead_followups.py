@@ -17,6 +17,9 @@ from tests.harness import Deployment
 Key = tuple[str, str, str]
 
 ASSISTED, BY_MESSAGE = "B1", "B3"
+NAMES = {ASSISTED: "P", BY_MESSAGE: "S"}
+LETTERS = ("S0", "S1", "S2")
+SLOTS = 4  # a day of them: what the night kept back has left
 AT_ALL_HOURS = {
     "window_start": "00:00",
     "window_end": "23:59:59",
@@ -37,7 +40,9 @@ def load(deployment: Deployment) -> None:
         _lead(deployment, BY_MESSAGE, n)
 
 
-EXPECTED = frozenset((b, f"S{n}", "1") for b in (ASSISTED, BY_MESSAGE) for n in range(3))
+EXPECTED = frozenset(
+    (business, f"{name}{n}", "1") for business, name in NAMES.items() for n in range(3)
+)
 
 
 def add(deployment: Deployment, n: int) -> set[Key]:
@@ -47,7 +52,8 @@ def add(deployment: Deployment, n: int) -> set[Key]:
 
 def _lead(deployment: Deployment, business: str, n: int) -> Key:
     digits = f"0639{98_0000 + n:06}"
-    rows.lead(deployment, f"S{n}", business_id=business, phone=digits)
+    id = f"{NAMES[business]}{n}"
+    rows.lead(deployment, id, business_id=business, name=f"Prospect {id}", phone=digits)
     if business == BY_MESSAGE:
         with deployment.database.begin() as connection:
             consents.grant(
@@ -57,12 +63,16 @@ def _lead(deployment: Deployment, business: str, n: int) -> Key:
                 contact=f"+33{digits[1:]}",
                 source="test",
             )
-    return business, f"S{n}", "1"
+    return business, id, "1"
 
 
 def verdict(deployment: Deployment, expected: AbstractSet[Key]) -> Counter[str]:
-    """Counts follow-ups that are lost, made twice or nobody's, by the ledger and by the providers'
-    own journals; and e-mails that left twice."""
+    """After the slots that come anyway: counts follow-ups that are lost, made twice or nobody's, by
+    the ledger and by the providers' own journals; and e-mails that left twice."""
+    for _ in range(SLOTS):
+        deployment.advance_to_slot("lead_followups")
+        deployment.tick("lead_followups", hours=0)
+        deployment.deliver()
     made = deployment.rows(
         "SELECT business_id, lead_id, number, mode, state FROM ponctuel.lead_followups "
         "WHERE state <> 'cancelled'"

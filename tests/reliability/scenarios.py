@@ -67,12 +67,14 @@ class Scenario:
     """`load` prepares the work; `expected` is the set of (business, subject, step) whose effect
     must come, each exactly once. `add` prepares the n-th piece of work for a later slot, and
     returns what must come besides. `verify` judges; a job whose effect is rows instead of messages
-    brings its own, which counts the same things."""
+    brings its own, which counts the same things. `letters`: the subjects that one letter alone
+    names."""
 
     load: Callable[[Deployment], None]
     expected: frozenset[Key]
     add: Callable[[Deployment, int], set[Key]]
     verify: Callable[[Deployment, AbstractSet[Key]], Counter[str]] = verdict
+    letters: tuple[str, ...] = ("F2", "F3", "D0", "D1", "W0", "W1", "W9")
 
 
 def _relances(deployment: Deployment) -> None:
@@ -150,7 +152,11 @@ SCENARIOS = {
     "followups": Scenario(_relances, _RELANCES, _one_invoice),
     "deliver_messages": Scenario(_planned, _RELANCES, _one_planned),
     "lead_followups": Scenario(
-        lead_followups.load, lead_followups.EXPECTED, lead_followups.add, lead_followups.verdict
+        lead_followups.load,
+        lead_followups.EXPECTED,
+        lead_followups.add,
+        lead_followups.verdict,
+        lead_followups.LETTERS,
     ),
     "inbox_sync": Scenario(mailboxes.load, mailboxes.EXPECTED, mailboxes.add, mailboxes.verdict),
 }
