@@ -238,6 +238,15 @@ def test_every_state_of_the_page_is_readable_and_large_enough_to_tap(
         card(page, "Karim").get_by_role("button", name="Ouvrir WhatsApp").click()
         page.get_by_text("ne doit plus partir").wait_for()
         look("answered")
+        closer.execute(
+            "UPDATE ponctuel.lead_followups SET opened_at = ponctuel.clock(), state = 'opened' "
+            "WHERE lead_id = 'L2'"
+        )
+        page.reload()
+        look("withdrawn")
+        withdrawn = page.get_by_role("region", name="Ouvertes, puis retirées")
+        withdrawn.get_by_role("button", name="C’est envoyé").click()
+        withdrawn.wait_for(state="detached")
         card(page, "Le Goff").get_by_role("button", name="C’est envoyé").click()
         page.get_by_text("Rien à relancer").wait_for()
         look("empty")
@@ -246,6 +255,28 @@ def test_every_state_of_the_page_is_readable_and_large_enough_to_tap(
         page.goto(address())
         page.get_by_text("Ce lien ne fonctionne plus").wait_for()
         look("revoked")
+
+
+def test_a_long_list_is_walked_through_page_by_page(
+    closer: Deployment, chromium: Any, tmp_path: Path
+) -> None:
+    for number in range(10, 52):
+        lead_rows.lead(closer, f"L{number}", name=f"Lead {number}")
+        lead_rows.proposal(closer, f"L{number}")
+    with screen(chromium) as page:
+        page.goto(address())
+        pages = page.get_by_role("navigation", name="Pages de la liste")
+        pages.get_by_role("link", name="Suivante").tap()
+        page.wait_for_url("**/*page=2")
+        assert pages.get_by_text("Page 2 sur 3").is_visible()
+        assert findings(page) == []
+        shot(page, tmp_path, "pages")
+        page.get_by_role("button", name="C’est envoyé").first.tap()
+        page.get_by_role("status").wait_for()
+        assert pages.get_by_text("Page 2 sur 3").is_visible()
+        pages.get_by_role("link", name="Précédente").tap()
+        page.wait_for_url("**/*page=1")
+        assert pages.get_by_role("link").all_inner_texts() == ["Suivante"]
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=["long-word", "bidi", "tags", "hyphens"])

@@ -115,6 +115,14 @@ def test_the_page_tells_whom_to_write_to_what_and_since_when(closer: Door) -> No
     assert "Il est bon jusqu’au 17 mars 2026 à 10 h 00" in shown
 
 
+def test_a_business_without_a_cadence_of_its_own_has_the_usual_three(closer: Door) -> None:
+    assert "Relance n° 1 sur 3" in words(closer.outside("GET", path()))
+    lead_rows.insert(closer.deployment, "lead_cadences", {
+        "business_id": "B1", "stage": "devis", "number": 1, "delay_hours": 24,
+    })  # fmt: skip
+    assert "Relance n° 1 À relancer" in words(closer.outside("GET", path()))
+
+
 def test_looking_changes_nothing_however_often_scanners_look(closer: Door) -> None:
     before = everything(closer)
     for query in ("", "?id=1", "?id=1&act=sent", "?act=open&id=1", "?page=9"):
@@ -172,6 +180,46 @@ def test_a_lead_that_answered_in_the_meantime_is_not_opened_and_it_says_why(clos
     shown = after(closer, reply)
     assert "Claire Rivière : cette relance ne doit plus partir (ce lead a répondu)." in shown
     assert state(closer) == "proposed"
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        "UPDATE ponctuel.leads SET replied_at = ponctuel.clock()",
+        "UPDATE ponctuel.leads SET status = 'won'",
+        "UPDATE ponctuel.lead_followups SET expires_at = ponctuel.clock()",
+        "UPDATE ponctuel.lead_followups SET state = 'cancelled', reason = 'replied', "
+        "settled_at = ponctuel.clock(), settled_by = 'reply'",
+        "UPDATE ponctuel.lead_followups SET state = 'expired', settled_at = ponctuel.clock()",
+    ],
+)
+def test_what_was_opened_before_it_was_withdrawn_can_still_be_said_to_be_sent(
+    closer: Door, ends: str
+) -> None:
+    assert "Ouvertes, puis retirées" not in words(closer.outside("GET", path()))
+    tap(closer, "open")
+    closer.deployment.execute(ends)
+    shown = words(closer.outside("GET", path()))
+    assert "Rien à relancer" in shown
+    assert "Ouvertes, puis retirées" in shown
+    shown = after(closer, tap(closer, "sent"))
+    assert "relance notée comme envoyée" in shown
+    assert "Ouvertes, puis retirées" not in shown
+    (lead,) = closer.deployment.rows("SELECT * FROM ponctuel.leads")
+    assert lead["followups"] == 1
+
+
+def test_what_was_withdrawn_unopened_or_long_ago_is_not_asked_about(closer: Door) -> None:
+    withdraw = (
+        "UPDATE ponctuel.lead_followups SET state = 'cancelled', reason = 'won', "
+        "settled_at = ponctuel.clock()"
+    )
+    closer.deployment.execute(withdraw)
+    assert "puis retirées" not in words(closer.outside("GET", path()))
+    closer.deployment.execute(f"{withdraw}, opened_at = ponctuel.clock()")
+    assert "puis retirées" in words(closer.outside("GET", path()))
+    closer.deployment.database.advance(timedelta(days=3, minutes=1))
+    assert "puis retirées" not in words(closer.outside("GET", path()))
 
 
 @pytest.mark.parametrize(
@@ -285,9 +333,9 @@ def gone(closer: Door, where: str | None = None) -> str:
 
 
 def test_a_link_ends_by_itself(closer: Door) -> None:
-    closer.deployment.database.advance(timedelta(days=7, seconds=-1))
+    closer.deployment.database.advance(timedelta(days=7, minutes=-2))
     assert closer.outside("GET", path()).status == 200
-    closer.deployment.database.advance(timedelta(seconds=1))
+    closer.deployment.database.advance(timedelta(minutes=2))
     assert "Ce lien a expiré. Ouvrez celui du dernier e-mail reçu" in gone(closer)
     assert closer.outside("GET", path(CLOSER_LINK_DAYS="8")).status == 200
 
