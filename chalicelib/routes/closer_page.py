@@ -77,7 +77,12 @@ def _lead(found: Proposal, last: int, zone: ZoneInfo) -> Row:
 
 
 def _withdrawn(found: Proposal) -> Row:
-    return {"id": str(found.id), "name": _named(found.name), "why": _ended(found)}
+    why = _ended(found)
+    return {
+        "id": str(found.id),
+        "name": _named(found.name),
+        "why": why[:1].upper() + why[1:],
+    }
 
 
 def _ended(found: Proposal) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import socket
+import threading
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from hashlib import sha256
 from html import unescape
@@ -153,6 +155,19 @@ def test_it_counts_once_when_it_is_said_to_be_sent_however_often_one_taps(closer
     (lead,) = closer.deployment.rows("SELECT * FROM ponctuel.leads")
     assert lead["followups"] == 1
     assert followup(closer)["settled_by"] == "closer:U1"
+
+
+def test_two_telephones_at_the_same_moment_count_it_once(closer: Door) -> None:
+    together = threading.Barrier(4)
+
+    def at_once(_: int) -> int:
+        together.wait(10)
+        return tap(closer, "sent").status
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(at_once, range(4))) == [303] * 4
+    (lead,) = closer.deployment.rows("SELECT * FROM ponctuel.leads")
+    assert lead["followups"] == 1
 
 
 def test_it_may_be_said_to_be_sent_without_having_been_opened_here(closer: Door) -> None:
