@@ -1,91 +1,86 @@
-"""`leads`: the link to a closer's page, made or taken back."""
+"""What `explain` says of a lead: why it is not followed up now, and what was done so far."""
 
 from __future__ import annotations
 
-from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from sqlalchemy import Connection, text
 
-from chalicelib.domain.leads import closer_link
-from chalicelib.errors import BadRequest, NotConfigured, NotFound
+from chalicelib.domain.leads.explain import JOB
+from chalicelib.domain.leads.reasons import LEFT_OUT, SKIPPED
 from cli import output
-from cli.arguments import add_business, command, group
-from cli.source import database, user
 
-_USERS = text("""
-SELECT business_id, id AS user_id, name, active, ponctuel.clock() AS clock
-  FROM ponctuel.users
- WHERE (id = :wanted OR lower(email) = lower(:wanted))
-   AND business_id = COALESCE(:business_id, business_id)
- ORDER BY business_id, id LIMIT 10
-""")
-
-
-def register(subparsers: Any) -> None:
-    actions = group(subparsers, "leads", "la page des closers")
-    parser = command(actions, "link", "donne un lien neuf vers la page d'un closer", _link)
-    _add_closer(parser)
-    parser = command(actions, "revoke", "retire tous les liens donnés à un closer", _revoke)
-    _add_closer(parser)
+MODES = {"assisted": "assisté", "api": "API"}
+STATES = {
+    "planned": "message prévu",
+    "proposed": "proposée",
+    "opened": "ouverte dans WhatsApp",
+    "confirmed": "envoyée",
+    "skipped": "passée",
+    "expired": "expirée",
+    "cancelled": "retirée",
+}
 
 
-def _add_closer(parser: Any) -> None:
-    parser.add_argument("closer", metavar="CLOSER", help="identifiant ou adresse e-mail")
-    add_business(parser)
+def show(screen: Console, data: Sequence[Mapping[str, Any]]) -> None:
+    """Rows of `domain.leads.explain.explain`."""
+    for row in data:
+        output.line(screen, f"Lead {row['id']}, entreprise {row['business_id']}", "bold")
+        if row["reason"]:
+            output.line(screen, f"Pas de relance maintenant : {row['reason_text']}.", "yellow")
+        else:
+            output.line(screen, "Rien ne s'y oppose : le prochain passage le relance.", "green")
+        output.facts(
+            screen,
+            {
+                "nom": row["name"],
+                "étape": row["stage"],
+                "mode": MODES.get(row["mode"] or "", row["mode"]),
+                "closer": row["closer_id"] or "les propriétaires",
+                "prochaine relance": row["next_number"],
+                "à partir du": row["due_at"] if row["next_number"] else None,
+                "joignable à partir du": row["opens_at"],
+            },
+        )
+        for note in _notes(row):
+            output.line(screen, f"Attention : {note}.", "yellow")
+        output.table(
+            screen,
+            ("numéro", "étape et cycle", "état", "le", "par", "raison"),
+            [
+                (
+                    done["number"],
+                    done["cycle"],
+                    STATES[done["state"]],
+                    done["settled_at"] or done["opened_at"] or done["proposed_at"],
+                    done["settled_by"],
+                    _reason(done),
+                )
+                for done in row["followups"]
+            ],
+            long="raison",
+            shorten=("étape et cycle", "par"),
+        )
 
 
-def _link(arguments: Namespace) -> int:
-    with database() as source:
-        with source.snapshot() as connection:
-            found = _user(connection, arguments)
-        if not found["active"]:
-            raise BadRequest("Ce compte n'est plus actif : un lien n'ouvrirait aucune page.")
-        whose = (found["business_id"], found["user_id"])
-        address = closer_link.link_for(source.settings, *whose, found["clock"])
-        if address is None:
-            raise NotConfigured("Il n'y a pas de lien sans PUBLIC_URL et LINK_SECRET.")
-        token = address.rpartition("/")[2]
-        ends_at = closer_link.read(token, source.settings).ends_at
-    data = _plain(found) | {"link": address, "ends_at": ends_at}
-    output.answer(arguments, data, _show_link)
-    return 0
+def _reason(done: Mapping[str, Any]) -> str | None:
+    code: str | None = done["reason"]
+    if code is None:
+        return None
+    words = SKIPPED if done["state"] == "skipped" and code in SKIPPED else LEFT_OUT
+    return words.get(code, code)
 
 
-def _revoke(arguments: Namespace) -> int:
-    with database() as source, source.transaction() as connection:
-        found = _user(connection, arguments)
-        at = closer_link.revoke(connection, found["business_id"], found["user_id"], user())
-    output.answer(arguments, _plain(found) | {"revoked_at": at}, _show_revoked)
-    return 0
-
-
-def _user(connection: Connection, arguments: Namespace) -> dict[str, Any]:
-    values = {"wanted": arguments.closer, "business_id": arguments.business}
-    rows = connection.execute(_USERS, values).mappings().all()
-    if not rows:
-        raise NotFound(f"Aucun utilisateur « {arguments.closer} » : donnez son identifiant.")
-    if len(rows) > 1:
-        known = ", ".join(f"{row['user_id']} de {row['business_id']}" for row in rows)
-        raise BadRequest(f"Plusieurs utilisateurs répondent à ce nom ({known}) : ajoutez "
-                         "--business, ou donnez l'identifiant.")  # fmt: skip
-    return dict(rows[0])
-
-
-def _plain(found: dict[str, Any]) -> dict[str, Any]:
-    return {name: found[name] for name in ("business_id", "user_id", "name")}
-
-
-def _show_link(screen: Console, data: dict[str, Any]) -> None:
-    who = f"{data['name']} ({data['user_id']}, {data['business_id']})"
-    output.line(screen, f"Page de {who}, jusqu'au {output.when(data['ends_at'])} :")
-    # Alone on its line and never broken, to be copied.
-    print(data["link"])
-    output.line(screen, "Qui a ce lien voit et traite les leads de cette personne.", "dim")
-
-
-def _show_revoked(screen: Console, data: dict[str, Any]) -> None:
-    who = f"{data['name']} ({data['user_id']}, {data['business_id']})"
-    when = output.when(data["revoked_at"])
-    output.line(screen, f"Les liens donnés à {who} jusqu'au {when} n'ouvrent plus rien.")
+def _notes(row: Mapping[str, Any]) -> list[str]:
+    found = row["obstacles"]
+    notes = []
+    if found["pause_reason"] is not None:
+        notes.append(f"le job {JOB} est en pause ({found['pause_reason']})")
+    if found["quarantined"]:
+        notes.append("ce lead est mis de côté (`./ponctuel quarantine list`)")
+    if row["mode"] == "api" and not found["stage_is_live"]:
+        notes.append("l'étape n'est pas en service, seule ALLOW_LIST reçoit (`./ponctuel go-live`)")
+    if row["mode"] == "api" and not found["business_is_live"]:
+        notes.append("cette entreprise est en revue : ses messages sont retenus")
+    return notes

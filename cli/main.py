@@ -22,7 +22,7 @@ COMMANDS = (
     "cli.pause",
     "cli.explain",
     "cli.followups",
-    "cli.leads",
+    "cli.closer_links",
     "cli.messages",
     "cli.operate",
     "cli.suppressions",

@@ -15,11 +15,9 @@ from sqlalchemy import Connection, text
 
 from chalicelib import logs
 from chalicelib.domain.leads import notices, queries
+from chalicelib.domain.leads.contacts import known_of
 from chalicelib.domain.leads.decisions import (
     Followup,
-    Key,
-    Known,
-    Reached,
     Row,
     decide,
     expiry,
@@ -123,7 +121,7 @@ def _work(run: Run, connection: Connection, batch: Batch) -> _Work:
     statement = text(queries.OF_BATCH.replace("{batch}", batch.cte))
     rows = connection.execute(statement, batch.parameters).mappings().all()
     reached, unusable = reach(rows)
-    decided = decide(reached, _known(connection, reached), run.now)
+    decided = decide(reached, known_of(connection, reached), run.now)
     records = [_refused(row, code) for row, code in unusable]
     messages, errors, proposed = [], [], []
     for followup in decided.followups:
@@ -143,27 +141,6 @@ def _work(run: Run, connection: Connection, batch: Batch) -> _Work:
     refused = [row for row, _ in unusable]
     told = notices.readers(connection, proposed, refused, run.id, run.now)
     return _Work(records, messages, told, [*unusable, *decided.left_out], errors)
-
-
-def _known(connection: Connection, reached: Sequence[Reached]) -> dict[Key, Known]:
-    if not reached:
-        return {}
-    asked = [
-        {
-            "business_id": lead.key[0],
-            "lead_id": lead.key[1],
-            "contact": lead.contact,
-            "user_id": (lead.row["whatsapp_user_id"] or "").strip() or None,
-        }
-        for lead in reached
-    ]
-    found = connection.execute(text(queries.CONTACTS), {"asked": json.dumps(asked)}).mappings()
-    return {
-        (row["business_id"], row["lead_id"]): Known(
-            row["suppressed"], row["consented"], row["taken"]
-        )
-        for row in found
-    }
 
 
 def _record(followup: Followup, state: str, written: str) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from chalicelib.domain.leads import answers, notices
+from chalicelib.domain.leads.addresses import ADDRESS
 from chalicelib.domain.leads.standing import CLOSER
 from chalicelib.errors import BadRequest
-from chalicelib.outbox.contacts import addresses
 from chalicelib.outbox.inbound import Inbound, register
 from chalicelib.outbox.numbers import read
 
@@ -27,7 +27,7 @@ SELECT l.id, l.name, l.phone, l.email, l.whatsapp_user_id, l.status, {CLOSER} AS
         OR (:channel = 'whatsapp'
             AND (right(regexp_replace(l.phone, '\D', '', 'g'), 9) = right(:digits, 9)
                  OR btrim(l.whatsapp_user_id) IN (:contact, :user_id)))
-        OR (:channel = 'email' AND position(:contact IN lower(l.email)) > 0))
+        OR (:channel = 'email' AND {ADDRESS} = :contact))
  ORDER BY l.status <> 'open', l.last_followup_at DESC NULLS LAST, l.created_at DESC, l.id
 """)
 # `leads` may be somebody's view. An answer that comes late, after a newer one, changes nothing.
@@ -85,7 +85,7 @@ def _leads(connection: Connection, message: Inbound) -> Sequence[Mapping[Any, An
 def _is(lead: Mapping[Any, Any], message: Inbound) -> bool:
     """Whether the message comes from the lead's own contact, read exactly."""
     if message.channel == "email":
-        return message.contact in addresses(lead["email"])
+        return (lead["email"] or "").strip().lower() == message.contact
     if (lead["whatsapp_user_id"] or "").strip() in {message.contact, message.user_id} - {"", None}:
         return True
     try:

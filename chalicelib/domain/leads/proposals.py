@@ -21,8 +21,8 @@ from chalicelib.domain.leads import notices
 from chalicelib.domain.leads.hours import zone_of
 from chalicelib.domain.leads.reasons import SKIPPED
 from chalicelib.domain.leads.standing import IS_FOR, OVER
+from chalicelib.domain.leads.waiting import link_of
 from chalicelib.errors import BadRequest
-from chalicelib.outbox.numbers import click_to_chat
 from chalicelib.outbox.suppressions import Reason, Suppression, suppress
 
 State = Literal["proposed", "opened", "confirmed", "skipped", "expired", "cancelled"]
@@ -217,7 +217,7 @@ def _act(
 def _proposal(row: Mapping[Any, Any], *, changed: bool = False) -> Proposal:
     pending = row["state"] in ("proposed", "opened")
     sendable = pending and row["ended"] is None
-    link = _link(row) if sendable else None
+    link = link_of(row["phone"], row["content"]) if sendable else None
     unsendable = "unsendable" if sendable and link is None else None
     return Proposal(
         id=row["id"],
@@ -238,11 +238,3 @@ def _proposal(row: Mapping[Any, Any], *, changed: bool = False) -> Proposal:
         reason=row["ended"] or unsendable if pending else row["reason"],
         changed=changed,
     )
-
-
-def _link(row: Mapping[Any, Any]) -> str | None:
-    """None where WhatsApp takes no such number or text: one proposal must not hide the others."""
-    try:
-        return click_to_chat(row["phone"] or "", row["content"])
-    except BadRequest:
-        return None

@@ -27,6 +27,11 @@ SELECT business_id, id AS item FROM (
  WHERE nth <= greatest(0, daily_cap - used) + CASE WHEN daily_cap > used THEN {SPARE} ELSE 0 END
 """
 
+# Somebody is there to send what is proposed.
+_HAS_READER = """(f.closer_id IS NOT NULL OR EXISTS (
+  SELECT 1 FROM ponctuel.users o
+   WHERE o.business_id = f.business_id AND o.role = 'owner' AND o.active))"""
+
 # The same leads, with all that a decision takes.
 OF_BATCH = f"""
 WITH batch AS ({{batch}}), {
@@ -35,9 +40,7 @@ WITH batch AS ({{batch}}), {
 SELECT f.*, {USED} AS used,
        (SELECT min(u.name) FROM ponctuel.users u
          WHERE u.business_id = f.business_id AND u.id = f.closer_id) AS closer_name,
-       f.closer_id IS NOT NULL OR EXISTS (
-         SELECT 1 FROM ponctuel.users o
-          WHERE o.business_id = f.business_id AND o.role = 'owner' AND o.active) AS has_reader
+       {_HAS_READER} AS has_reader
   FROM facts f WHERE {FIRST} IS NULL
  ORDER BY f.due_at, f.business_id, f.id
 """
@@ -80,7 +83,8 @@ _ONE = """WHERE l.id = :id
    AND (CAST(:business_id AS text) IS NULL OR l.business_id = :business_id)"""
 EXPLAIN = f"""
 WITH {with_facts(_ONE)}
-SELECT f.*, {FIRST} AS reason, {USED} AS used FROM facts f ORDER BY f.business_id
+SELECT f.*, {FIRST} AS reason, {USED} AS used, {_HAS_READER} AS has_reader
+  FROM facts f ORDER BY f.business_id
 """
 
 # What does not change by the message itself being under way, or its time having come.
