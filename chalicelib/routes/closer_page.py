@@ -34,7 +34,8 @@ def content(
     from chalicelib.domain.leads import closer_day, proposals
 
     due = proposals.due_of(connection, reader.business_id, reader.user_id, reader.clock)
-    steps = closer_day.steps(connection, reader.business_id)
+    withdrawn = proposals.withdrawn_of(connection, reader.business_id, reader.user_id, reader.clock)
+    last_of = closer_day.last_numbers(connection, reader.business_id)
     pages = max(1, -(-len(due) // PER_PAGE))
     page = min(page, pages)
     shown = due[(page - 1) * PER_PAGE : page * PER_PAGE]
@@ -46,18 +47,18 @@ def content(
         "cut": len(due) == proposals.LISTED,
         "page": page,
         "pages": pages,
-        "leads": [_lead(found, steps, reader.zone) for found in shown],
+        "leads": [_lead(found, last_of(found.stage), reader.zone) for found in shown],
         "reasons": _reasons(),
+        "withdrawn": [_withdrawn(found) for found in withdrawn[:PER_PAGE]],
         "done": [_done(found, reader.zone) for found in closer_day.done_today(connection, reader)],
         "ends_at": ends_at,
         "zone": reader.zone.key,
     }
 
 
-def _lead(found: Proposal, steps: dict[str, int], zone: ZoneInfo) -> Row:
+def _lead(found: Proposal, last: int, zone: ZoneInfo) -> Row:
     from chalicelib.outbox import formats
 
-    last = steps.get(found.stage, 0)
     opened = found.state == "opened" and found.opened_at is not None
     return {
         "id": str(found.id),
@@ -73,6 +74,23 @@ def _lead(found: Proposal, steps: dict[str, int], zone: ZoneInfo) -> Row:
         "opened": _clock(found.opened_at, zone) if opened and found.opened_at else None,
         "can_open": found.link is not None,
     }
+
+
+def _withdrawn(found: Proposal) -> Row:
+    why = _ended(found)
+    return {
+        "id": str(found.id),
+        "name": _named(found.name),
+        "why": why[:1].upper() + why[1:],
+    }
+
+
+def _ended(found: Proposal) -> str:
+    """Why it may not be sent any more."""
+    from chalicelib.domain.leads.reasons import ENDED
+    from chalicelib.outbox.formats import typographie
+
+    return typographie(ENDED.get(found.reason or "expired", ""))
 
 
 def _done(found: Done, zone: ZoneInfo) -> Row:
@@ -91,7 +109,7 @@ def _done(found: Done, zone: ZoneInfo) -> Row:
 def _notice(connection: Connection, reader: Reader, number: int) -> Row | None:
     """What has become of a follow-up: as it is now, whatever the address says."""
     from chalicelib.domain.leads import proposals
-    from chalicelib.domain.leads.reasons import ENDED, SKIPPED
+    from chalicelib.domain.leads.reasons import SKIPPED
     from chalicelib.outbox.formats import typographie
 
     found = proposals.find(connection, reader.business_id, reader.user_id, number)
@@ -106,8 +124,8 @@ def _notice(connection: Connection, reader: Reader, number: int) -> Row | None:
         return {"name": _named(found.name), "text": text, "alert": False}
     if found.link is not None:
         return None
-    why = ENDED.get(found.reason or found.state, "")
-    text = typographie(f"cette relance ne doit plus partir{f' ({why})' if why else ''}.")
+    why = _ended(found)
+    text = f"cette relance ne doit plus partir{f' ({why})' if why else ''}."
     return {"name": _named(found.name), "text": text, "alert": True}
 
 

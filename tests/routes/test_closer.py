@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import socket
+import threading
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from hashlib import sha256
 from html import unescape
@@ -115,6 +117,14 @@ def test_the_page_tells_whom_to_write_to_what_and_since_when(closer: Door) -> No
     assert "Il est bon jusqu’au 17 mars 2026 à 10 h 00" in shown
 
 
+def test_a_business_without_a_cadence_of_its_own_has_the_usual_three(closer: Door) -> None:
+    assert "Relance n° 1 sur 3" in words(closer.outside("GET", path()))
+    lead_rows.insert(closer.deployment, "lead_cadences", {
+        "business_id": "B1", "stage": "devis", "number": 1, "delay_hours": 24,
+    })  # fmt: skip
+    assert "Relance n° 1 À relancer" in words(closer.outside("GET", path()))
+
+
 def test_looking_changes_nothing_however_often_scanners_look(closer: Door) -> None:
     before = everything(closer)
     for query in ("", "?id=1", "?id=1&act=sent", "?act=open&id=1", "?page=9"):
@@ -147,6 +157,19 @@ def test_it_counts_once_when_it_is_said_to_be_sent_however_often_one_taps(closer
     assert followup(closer)["settled_by"] == "closer:U1"
 
 
+def test_two_telephones_at_the_same_moment_count_it_once(closer: Door) -> None:
+    together = threading.Barrier(4)
+
+    def at_once(_: int) -> int:
+        together.wait(10)
+        return tap(closer, "sent").status
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(at_once, range(4))) == [303] * 4
+    (lead,) = closer.deployment.rows("SELECT * FROM ponctuel.leads")
+    assert lead["followups"] == 1
+
+
 def test_it_may_be_said_to_be_sent_without_having_been_opened_here(closer: Door) -> None:
     tap(closer, "sent")
     assert state(closer) == "confirmed"
@@ -172,6 +195,46 @@ def test_a_lead_that_answered_in_the_meantime_is_not_opened_and_it_says_why(clos
     shown = after(closer, reply)
     assert "Claire Rivière : cette relance ne doit plus partir (ce lead a répondu)." in shown
     assert state(closer) == "proposed"
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        "UPDATE ponctuel.leads SET replied_at = ponctuel.clock()",
+        "UPDATE ponctuel.leads SET status = 'won'",
+        "UPDATE ponctuel.lead_followups SET expires_at = ponctuel.clock()",
+        "UPDATE ponctuel.lead_followups SET state = 'cancelled', reason = 'replied', "
+        "settled_at = ponctuel.clock(), settled_by = 'reply'",
+        "UPDATE ponctuel.lead_followups SET state = 'expired', settled_at = ponctuel.clock()",
+    ],
+)
+def test_what_was_opened_before_it_was_withdrawn_can_still_be_said_to_be_sent(
+    closer: Door, ends: str
+) -> None:
+    assert "Ouvertes, puis retirées" not in words(closer.outside("GET", path()))
+    tap(closer, "open")
+    closer.deployment.execute(ends)
+    shown = words(closer.outside("GET", path()))
+    assert "Rien à relancer" in shown
+    assert "Ouvertes, puis retirées" in shown
+    shown = after(closer, tap(closer, "sent"))
+    assert "relance notée comme envoyée" in shown
+    assert "Ouvertes, puis retirées" not in shown
+    (lead,) = closer.deployment.rows("SELECT * FROM ponctuel.leads")
+    assert lead["followups"] == 1
+
+
+def test_what_was_withdrawn_unopened_or_long_ago_is_not_asked_about(closer: Door) -> None:
+    withdraw = (
+        "UPDATE ponctuel.lead_followups SET state = 'cancelled', reason = 'won', "
+        "settled_at = ponctuel.clock()"
+    )
+    closer.deployment.execute(withdraw)
+    assert "puis retirées" not in words(closer.outside("GET", path()))
+    closer.deployment.execute(f"{withdraw}, opened_at = ponctuel.clock()")
+    assert "puis retirées" in words(closer.outside("GET", path()))
+    closer.deployment.database.advance(timedelta(days=3, minutes=1))
+    assert "puis retirées" not in words(closer.outside("GET", path()))
 
 
 @pytest.mark.parametrize(
@@ -285,9 +348,9 @@ def gone(closer: Door, where: str | None = None) -> str:
 
 
 def test_a_link_ends_by_itself(closer: Door) -> None:
-    closer.deployment.database.advance(timedelta(days=7, seconds=-1))
+    closer.deployment.database.advance(timedelta(days=7, minutes=-2))
     assert closer.outside("GET", path()).status == 200
-    closer.deployment.database.advance(timedelta(seconds=1))
+    closer.deployment.database.advance(timedelta(minutes=2))
     assert "Ce lien a expiré. Ouvrez celui du dernier e-mail reçu" in gone(closer)
     assert closer.outside("GET", path(CLOSER_LINK_DAYS="8")).status == 200
 
@@ -523,11 +586,11 @@ def test_everything_to_tap_has_a_name_that_begins_with_what_is_written_on_it(clo
 
 
 def test_pages_are_written_in_french_typography(closer: Door) -> None:
-    replies = [closer.outside("GET", path()), closer.outside("GET", path() + "x")]
     closer.deployment.execute("UPDATE ponctuel.lead_followups SET content = 'Bonjour'")
+    replies = [closer.outside("GET", path()), closer.outside("GET", path() + "x")]
     tap(closer, "skip:wrong_number")
     replies += [closer.outside("GET", path() + "?id=1"), closer.outside("GET", path() + "?id=99")]
-    for reply in replies[1:]:
+    for reply in replies:
         visible = unescape(re.sub("(?s)<style>.*?</style>|<[^>]+>", "\n", reply.body.decode()))
         assert not re.search(" [;!?»:]|« |[^\\W\\d_]'[^\\W\\d_]", visible)
         assert not re.search("None|Undefined|{{|{%", visible)

@@ -3,12 +3,14 @@ each stage has."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, text
 
 from chalicelib.domain.leads.closer_link import Reader
+from chalicelib.domain.leads.facts import DEFAULT_CADENCE
 
 # Of a long day, the last ones.
 SHOWN = 50
@@ -52,7 +54,10 @@ def done_today(connection: Connection, reader: Reader) -> list[Done]:
     return [Done(**row) for row in connection.execute(_DONE, values).mappings()]
 
 
-def steps(connection: Connection, business_id: str) -> dict[str, int]:
-    """Stage → the number of its last follow-up."""
+def last_numbers(connection: Connection, business_id: str) -> Callable[[str], int]:
+    """Stage → the number of its last follow-up; 0 for one that has none."""
     rows = connection.execute(_STEPS, {"business_id": business_id}).mappings()
-    return {row["stage"]: row["steps"] for row in rows}
+    found = {row["stage"]: row["steps"] for row in rows}
+    if not found:  # as `facts` has it
+        return lambda _stage: DEFAULT_CADENCE[-1][0]
+    return lambda stage: found.get(stage, 0)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
 from sqlalchemy import Connection, text
@@ -29,6 +29,8 @@ State = Literal["proposed", "opened", "confirmed", "skipped", "expired", "cancel
 
 # Longer lists are cut, the oldest promise first: nobody sends more by hand in a sitting.
 LISTED = 200
+# Over a weekend.
+REMEMBERED = timedelta(days=3)
 
 _IS_THEIRS = f"EXISTS (SELECT 1 FROM ponctuel.users u WHERE u.id = :closer_id AND {IS_FOR})"
 _JUDGED = f"""
@@ -52,6 +54,11 @@ UPDATE ponctuel.lead_followups t SET state = 'opened', opened_at = ponctuel.cloc
  WHERE t.id = j.id AND t.state IN ('proposed','opened') AND t.expires_at > ponctuel.clock()
    AND j.ended IS NULL
 """)
+# Of a row `{0}`: another one has taken its place in the cadence.
+_REPLACED = """EXISTS (
+  SELECT 1 FROM ponctuel.lead_followups o
+   WHERE o.business_id = {0}.business_id AND o.lead_id = {0}.lead_id AND o.cycle = {0}.cycle
+     AND o.number = {0}.number AND o.id <> {0}.id AND o.state <> 'cancelled')"""
 # Also when the answer, or the end of its time, came between opening it and saying so: it was sent.
 _CONFIRM = text(f"""
 UPDATE ponctuel.lead_followups t
@@ -60,10 +67,15 @@ UPDATE ponctuel.lead_followups t
  WHERE t.id = j.id
    AND (t.state IN ('proposed','opened')
         OR (t.state IN ('expired','cancelled') AND t.opened_at IS NOT NULL
-            AND NOT EXISTS (SELECT 1 FROM ponctuel.lead_followups o
-                             WHERE o.business_id = t.business_id AND o.lead_id = t.lead_id
-                               AND o.cycle = t.cycle AND o.number = t.number AND o.id <> t.id
-                               AND o.state <> 'cancelled')))
+            AND NOT {_REPLACED.format("t")}))
+""")
+_WITHDRAWN = text(f"""
+SELECT j.* FROM ({_JUDGED}
+   AND (f.state = 'opened'
+        OR (f.state IN ('expired','cancelled') AND f.opened_at IS NOT NULL
+            AND f.settled_at >= :since AND NOT {_REPLACED.format("f")}))) j
+ WHERE j.state <> 'opened' OR j.ended IS NOT NULL OR j.expires_at <= :clock
+ ORDER BY j.opened_at, j.id LIMIT :limit
 """)
 _SKIP = text(f"""
 UPDATE ponctuel.lead_followups t
@@ -116,6 +128,16 @@ def due_of(
     before a run has said so. Empty for somebody who is no active user of the business."""
     values = {"business_id": business_id, "closer_id": closer_id, "clock": clock, "limit": LISTED}
     return [_proposal(row) for row in connection.execute(_DUE, values).mappings()]
+
+
+def withdrawn_of(
+    connection: Connection, business_id: str, closer_id: str, clock: datetime
+) -> list[Proposal]:
+    """What this user opened and did not confirm before it was withdrawn, or its time was over, in
+    the days before `clock` (aware): it may have been sent."""
+    values = {"business_id": business_id, "closer_id": closer_id, "clock": clock, "limit": LISTED}
+    since = {"since": clock - REMEMBERED}
+    return [_proposal(row) for row in connection.execute(_WITHDRAWN, values | since).mappings()]
 
 
 def find(

@@ -46,7 +46,7 @@ CREATE INDEX IF NOT EXISTS lead_followups_of_day
 """
 CLOSER_PAGE = """
 CREATE INDEX IF NOT EXISTS lead_followups_settled
-  ON ponctuel.lead_followups (business_id, settled_by, settled_at);
+  ON ponctuel.lead_followups (business_id, settled_at);
 CREATE TABLE IF NOT EXISTS ponctuel.closer_link_revocations (
   business_id  text NOT NULL,
   user_id      text NOT NULL,
