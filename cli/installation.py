@@ -38,6 +38,10 @@ class Installation(Protocol):
         """As `domain.billing.explain` has it."""
         ...
 
+    def explain_lead(self, id: str, business_id: str | None, *, force: bool) -> list[Row]:
+        """As `domain.leads.explain` has it."""
+        ...
+
     def pending(self, business_id: str | None, limit: int) -> Row:
         """As `domain.billing.decisions` has it."""
         ...

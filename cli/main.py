@@ -23,6 +23,7 @@ COMMANDS = (
     "cli.explain",
     "cli.followups",
     "cli.accounts",
+    "cli.closer_links",
     "cli.messages",
     "cli.operate",
     "cli.suppressions",

@@ -65,6 +65,14 @@ _COUNTS = {
     "resolved": ("notification réglée", "notifications réglées"),
     "invoices_overdue": ("facture en retard", "factures en retard"),
     "invoices_given_time": ("facture au nouveau délai", "factures au nouveau délai"),
+    # Of lead_followups.
+    "proposed": ("lead proposé", "leads proposés"),
+    "followups_sent": ("relance comptée", "relances comptées"),
+    "followups_unsent": ("relance non partie", "relances non parties"),
+    "proposals_expired": ("proposition expirée", "propositions expirées"),
+    "proposals_cancelled": ("relance retirée", "relances retirées"),
+    "numbers_unusable": ("numéro inutilisable", "numéros inutilisables"),
+    "notifications_resolved": ("notification close", "notifications closes"),
     # Of inbox_sync.
     "emails": ("e-mail lu", "e-mails lus"),
     "known": ("e-mail déjà connu", "e-mails déjà connus"),

@@ -23,6 +23,7 @@ from chalicelib.domain.accounts import reading as deletions
 from chalicelib.domain.accounts import requesting
 from chalicelib.domain.billing import decisions
 from chalicelib.domain.billing.explain import explain
+from chalicelib.domain.leads import explain as leads_explain
 from chalicelib.errors import NotFound
 from chalicelib.outbox import (
     channel_reading,
@@ -94,6 +95,10 @@ class Source:
     ) -> list[Row]:
         with self.snapshot() as connection:
             return explain(connection, document, number, business_id=business_id, force=force)
+
+    def explain_lead(self, id: str, business_id: str | None, *, force: bool) -> list[Row]:
+        with self.snapshot() as connection:
+            return leads_explain.explain(connection, id, business_id=business_id, force=force)
 
     def pending(self, business_id: str | None, limit: int) -> Row:
         with self.transaction() as connection:

@@ -14,6 +14,7 @@ from chalicelib.routes.answers import Answer, Fields
 from chalicelib.routes.auth import Family
 from chalicelib.routes.call import Call
 from chalicelib.routes.door import Route
+from chalicelib.routes.leads import waiting_fields
 from chalicelib.routes.start import Ask, run_now
 
 
@@ -61,6 +62,14 @@ TABLE = (
         "overdue_and_reminders",
         "forbidden",
         "🔄 Déclenchement de la vérification des retards et des rappels via API...",
+    ),
+    Compat(
+        "/gestion/auto-relance",
+        GET_OR_POST,
+        "lead_followups",
+        "other",
+        "🔄 Déclenchement des relances automatiques de leads via API...",
+        fields=waiting_fields,
     ),
 )
 

@@ -119,6 +119,10 @@ class Stage:
         found = self.client.get("/followups/explain", asked | ({"force": "1"} if force else {}))
         return list(plain(_listed(found, "documents")))
 
+    def explain_lead(self, id: str, business_id: str | None, *, force: bool) -> list[Row]:
+        asked = {"id": id, "business": business_id} | ({"force": "1"} if force else {})
+        return list(plain(_listed(self.client.get("/leads/explain", asked), "leads")))
+
     def pending(self, business_id: str | None, limit: int) -> Row:
         asked = {"business": business_id, "limit": limit}
         answer = self.client.get("/followups/pending", asked)

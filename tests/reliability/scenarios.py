@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.harness import Deployment
-from tests.reliability import accounts, agenda, mailboxes
+from tests.reliability import accounts, agenda, lead_followups, mailboxes
 
 Key = tuple[str, str, str]
 
@@ -160,6 +160,13 @@ SCENARIOS = {
     "deliver_messages": Scenario(_planned, _RELANCES, _one_planned),
     "account_deletions": Scenario(
         accounts.load, accounts.EXPECTED, accounts.add, accounts.verdict, accounts.LETTERS
+    ),
+    "lead_followups": Scenario(
+        lead_followups.load,
+        lead_followups.EXPECTED,
+        lead_followups.add,
+        lead_followups.verdict,
+        lead_followups.LETTERS,
     ),
     "inbox_sync": Scenario(mailboxes.load, mailboxes.EXPECTED, mailboxes.add, mailboxes.verdict),
 }

@@ -20,6 +20,7 @@ from chalicelib.domain.inbox import answers, bounces, notices, replies, threads
 from chalicelib.domain.inbox.decisions import Meaning, meaning
 from chalicelib.domain.inbox.mails import Mail, Mailbox, mailbox, unsettled
 from chalicelib.domain.inbox.threads import Place
+from chalicelib.domain.leads import addresses as leads
 from chalicelib.outbox import inbound
 
 # In `emails.faults`: the e-mail was read, and what it means could not be told.
@@ -101,11 +102,11 @@ def _settle(connection: Connection, box: Mailbox, batch: Sequence[Mail]) -> Coun
 def _meanings(connection: Connection, box: Mailbox, batch: Sequence[Mail]) -> list[Meaning]:
     ids = {mail.message_id for mail in batch if mail.has_message_id}
     ours = answers.find(connection, box, ids.union(*(mail.cited for mail in batch)))
-    at_address = at_addresses(
-        connection, box.business_id, {mail.correspondent for mail in batch} - {""}
-    )
+    correspondents = {mail.correspondent for mail in batch} - {""}
+    at_address = at_addresses(connection, box.business_id, correspondents)
+    of_leads = leads.known(connection, box.business_id, correspondents)
     files = addresses_of(connection, box.business_id, answers.people(ours.values()))
-    return [meaning(mail, box, ours, at_address, files) for mail in batch]
+    return [meaning(mail, box, ours, at_address, files, of_leads) for mail in batch]
 
 
 def _write(

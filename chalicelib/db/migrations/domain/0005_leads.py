@@ -34,7 +34,7 @@ CREATE TABLE ponctuel.lead_cadences (
   PRIMARY KEY (business_id, stage, number)
 );
 """,
-    "leads": """
+    "leads": r"""
 CREATE TABLE ponctuel.leads (
   business_id       text NOT NULL,
   id                text NOT NULL,
@@ -58,6 +58,10 @@ CREATE TABLE ponctuel.leads (
 );
 CREATE INDEX leads_open ON ponctuel.leads (business_id, stage)
   WHERE status = 'open' AND auto_enabled AND NOT opted_out;
+-- Who has written: an answer is looked for among all leads of its business.
+CREATE INDEX leads_by_number
+  ON ponctuel.leads (business_id, right(regexp_replace(phone, '\D', '', 'g'), 9));
+CREATE INDEX leads_by_email ON ponctuel.leads (business_id, lower(btrim(email)));
 """,
 }
 
