@@ -75,7 +75,7 @@ class Follow:
     """Items are ids of users."""
 
     def apply(self, run: Run, connection: Connection, batch: Batch) -> Outcome:
-        decided = _decided(of_batch(connection, batch))
+        decided = _decided(of_batch(connection, batch, run.now))
         counts = Counter(COUNTED[decision.action] for _, decision in decided)
         adopted = insert(connection, decided, "application")
         changed = _change(connection, decided)
@@ -84,7 +84,7 @@ class Follow:
         return Outcome(counts + Counter(planned=planned))
 
     def preview(self, run: Run, connection: Connection, batch: Batch) -> Preview:
-        decided = _decided(of_batch(connection, batch))
+        decided = _decided(of_batch(connection, batch, run.now))
         return Preview(
             changes=[
                 {

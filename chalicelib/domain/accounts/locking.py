@@ -73,9 +73,13 @@ UPDATE ponctuel.users u SET deletion_scheduled_at = u.deletion_scheduled_at
 """)
 
 # Whoever is not locked may still stay, whatever their date.
-_OTHERS = OTHERS.format(who="d", stays="x.state IN ('scheduled', 'blocked')")
+_OTHERS = OTHERS.format(goes="false")
+# The deletions that the CTE `taken` names (id).
 _STANDING = f"""
-SELECT d.id, d.business_id, d.user_id, p.others, d.postponed,
+asked AS MATERIALIZED (
+  SELECT DISTINCT d.business_id, d.user_id FROM ponctuel.account_deletions d JOIN taken USING (id)
+), {_OTHERS}, standing AS MATERIALIZED (
+SELECT d.id, d.business_id, d.user_id, p.others, d.postponed, d.scheduled_at,
        CASE WHEN {HELD.format(who="d")} THEN '{LEGAL_HOLD}'
             WHEN u.id IS NULL AND d.approved_at IS NULL THEN '{NO_USER}'
             WHEN u.id IS NOT NULL AND d.wanted_at IS NOT NULL
@@ -83,12 +87,13 @@ SELECT d.id, d.business_id, d.user_id, p.others, d.postponed,
             WHEN u.role = 'owner' AND p.others > 0 AND p.owners = 0 THEN '{LAST_OWNER}'
             WHEN d.approved_at IS NULL AND NOT {TOLD} THEN '{NOT_TOLD}'
        END AS reason
-  FROM ponctuel.account_deletions d
+  FROM taken
+  JOIN ponctuel.account_deletions d ON d.id = taken.id
+  JOIN others p ON p.business_id = d.business_id AND p.user_id = d.user_id
   LEFT JOIN ponctuel.users u ON u.business_id = d.business_id AND u.id = d.user_id
- CROSS JOIN {_OTHERS} p
-"""
+)"""
 _LOCK = text(f"""
-WITH standing AS ({_STANDING} WHERE d.id = ANY(CAST(:taken AS bigint[])))
+WITH taken AS (SELECT unnest(CAST(:taken AS bigint[])) AS id), {_STANDING}
 UPDATE ponctuel.account_deletions d
    SET state = CASE WHEN s.reason IS NULL THEN 'locked'
                     WHEN s.reason = 'changed' THEN d.state
@@ -114,10 +119,12 @@ RETURNING d.id, d.business_id, d.user_id, d.state, d.scope, d.scheduled_at, d.re
           d.locked_at, d.blocked_at, d.blocked_reason, s.reason
 """)
 _PREVIEW = f"""
-{_STANDING}
- WHERE (d.business_id, d.user_id) IN ({{batch}})
-   AND {_DUE.format(clock="CAST(:now AS timestamptz)")}
- ORDER BY d.scheduled_at, d.id
+WITH taken AS (
+  SELECT d.id FROM ponctuel.account_deletions d
+   WHERE (d.business_id, d.user_id) IN ({{batch}})
+     AND {_DUE.format(clock="CAST(:now AS timestamptz)")}
+), {_STANDING}
+SELECT * FROM standing ORDER BY scheduled_at, id
 """
 
 

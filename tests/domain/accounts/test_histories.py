@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.accounts import requesting
@@ -84,7 +84,7 @@ MOVES: Mapping[str, Callable[[Deployment], None]] = {
     "no_mail": lambda deployment: deployment.smtp.fail("refuse_temporary"),
     "mail": lambda deployment: deployment.smtp.heal(),
 }
-ALWAYS = ("far", "week", "long", "long")
+ALWAYS = ("far", "week", "long")
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +100,25 @@ def shared(
         yield deployment
 
 
-@given(st.lists(st.sampled_from(sorted(MOVES)), max_size=12))
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+histories = st.lists(st.sampled_from(sorted(MOVES)), max_size=8)
+
+
+@given(histories)
+@settings(max_examples=3)
 def test_whatever_happens_nobody_is_locked_who_should_not_be(
     shared: Deployment, moves: list[str]
 ) -> None:
+    _live(shared, moves)
+
+
+@pytest.mark.slow
+@given(histories)
+@settings(max_examples=40)
+def test_whatever_happens_over_many_histories(shared: Deployment, moves: list[str]) -> None:
+    _live(shared, moves)
+
+
+def _live(shared: Deployment, moves: list[str]) -> None:
     shared.reset()
     open_accounts(shared, "B1")
     add_user(shared)
