@@ -41,15 +41,16 @@ SELECT k.business_id, k.day_start,
 """
 # `candidate` stands for the lead's key in what follows.
 _LEADS = f"""
-SELECT row_number() OVER () AS candidate, l.business_id, l.id, l.name, l.phone, l.whatsapp_user_id, {STAGE} AS stage, l.zone, l.created_at,
+SELECT row_number() OVER () AS candidate, l.business_id, l.id, l.name, l.phone,
+       l.whatsapp_user_id, {STAGE} AS stage, l.zone, l.created_at,
        {INSTANT.format("l.last_followup_at")} AS last_followup_at, {BEGAN} AS began,
        {CYCLE} AS cycle, {CLOSER} AS closer_id,
        b.name AS business_name, b.active, b.zone AS business_zone, b.subdivision,
        b.sender_email, b.sender_name, b.reply_to,
        s.followups_enabled, CASE WHEN s.mode = 'api' THEN 'api' ELSE 'assisted' END AS mode,
        COALESCE(s.daily_cap, 50) AS daily_cap, s.window_start::text AS window_start,
-       s.window_end::text AS window_end, s.business_days_only, COALESCE(s.expire_hours, 72) AS expire_hours,
-       k.day_start, k.used,
+       s.window_end::text AS window_end, s.business_days_only,
+       COALESCE(s.expire_hours, 72) AS expire_hours, k.day_start, k.used,
        {first_that_holds(ENDED)} AS ended, {OPTED_OUT_ELSEWHERE} AS opted_out_elsewhere
   FROM ponctuel.leads l
   LEFT JOIN ponctuel.businesses b ON b.id = l.business_id
@@ -84,7 +85,8 @@ SELECT t.*, COALESCE(lag(t.number) OVER (PARTITION BY t.business_id, t.stage ORD
 """
 # FULL, although each row of `history` has its lead: see `billing.facts`.
 _FACTS = f"""
-SELECT c.*, h.last_number, h.last_at, h.in_flight IS TRUE AS in_flight, n.number, COALESCE(n.variant, 'relance') AS variant,
+SELECT c.*, h.last_number, h.last_at, h.in_flight IS TRUE AS in_flight, n.number,
+       COALESCE(n.variant, 'relance') AS variant,
        (c.business_id, c.stage) IN (SELECT a.business_id, a.stage FROM ladder a) AS has_cadence,
        COALESCE(greatest(h.last_at, CASE WHEN c.last_followup_at >= c.began
                                          THEN c.last_followup_at END), c.began)
@@ -123,7 +125,8 @@ FIRST = first_that_holds(CONDITIONS)
 
 def with_facts(where: str) -> str:
     """The CTEs that end in `facts`; `where` narrows the leads `l`."""
+    leads = _LEADS.format(where=where)
     return (
-        f"calendar AS MATERIALIZED ({_CALENDAR}), candidates AS MATERIALIZED ({_LEADS.format(where=where)}), "
+        f"calendar AS MATERIALIZED ({_CALENDAR}), candidates AS MATERIALIZED ({leads}), "
         f"history AS ({_HISTORY}), ladder AS ({_LADDER}), facts AS ({_FACTS})"
     )
