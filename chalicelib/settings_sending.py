@@ -91,6 +91,11 @@ class SendingSettings:
         "LINK_SECRET_PREVIOUS", parse.secret, None, secret=True,
         meaning="secret d'avant : ses liens restent bons jusqu'à leur fin",
         example="r8Vd3Ht6Xm1Sj5Ga…")
+    # GDPR, article 12(3): a request is answered within a month.
+    account_deletion_days: Setting[int] = Setting(
+        "ACCOUNT_DELETION_DAYS", parse.whole_number(8, 90), 30,
+        meaning="délai entre la demande de suppression d'un compte et son effacement, en jours",
+        example="30")
     reply_pause_days: Setting[int] = Setting(
         "REPLY_PAUSE_DAYS", parse.whole_number(0, 90), 7,
         meaning="pause des relances d'un client qui répond sur WhatsApp, en jours ; 0 : aucune",

@@ -115,6 +115,16 @@ def _show_changes(screen: Console, changes: Sequence[Mapping[str, Any]]) -> None
 
 _CHANGES = {
     "quotes_expired": "devis marqué expiré",
+    "deletions_adopted": "suppression de compte reprise de l'application",
+    "deletions_moved": "date de suppression changée",
+    "deletions_cancelled": "suppression de compte annulée par l'application",
+    "deletions_blocked": "suppression de compte bloquée",
+    "deletions_resumed": "suppression de compte débloquée, avec un nouveau préavis",
+    "deletions_locked": "compte verrouillé avant effacement",
+    "told": "notification dans l'application",
+    "resolved": "notification réglée",
+    "invoices_overdue": "facture marquée en retard",
+    "invoices_given_time": "facture qui n'est plus en retard",
     "followup_proposed": "relance proposée au closer",
     "closers_notified": "closer prévenu dans l'application",
     "followups_sent": "relance partie, comptée sur le lead",

@@ -51,6 +51,20 @@ _COUNTS = {
     "cancelled": ("annulé", "annulés"),
     "expired": ("trop tard", "trop tard"),
     "quotes_expired": ("devis expiré", "devis expirés"),
+    # Of account_deletions.
+    "deletions_adopted": ("suppression reprise", "suppressions reprises"),
+    "deletions_moved": ("date changée", "dates changées"),
+    "deletions_cancelled": ("suppression annulée", "suppressions annulées"),
+    "deletions_blocked": ("suppression bloquée", "suppressions bloquées"),
+    "deletions_resumed": ("suppression débloquée", "suppressions débloquées"),
+    "deletions_postponed": ("suppression reportée", "suppressions reportées"),
+    "deletions_changed": ("compte à revoir demain", "comptes à revoir demain"),
+    "deletions_locked": ("compte verrouillé", "comptes verrouillés"),
+    # Of overdue_and_reminders.
+    "told": ("notification", "notifications"),
+    "resolved": ("notification réglée", "notifications réglées"),
+    "invoices_overdue": ("facture en retard", "factures en retard"),
+    "invoices_given_time": ("facture au nouveau délai", "factures au nouveau délai"),
     # Of lead_followups.
     "proposed": ("lead proposé", "leads proposés"),
     "followups_sent": ("relance comptée", "relances comptées"),

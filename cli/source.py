@@ -19,6 +19,8 @@ from sqlalchemy import Connection, Engine, text
 from chalicelib import jobs
 from chalicelib.db.engine import snapshot, transaction
 from chalicelib.domain import businesses
+from chalicelib.domain.accounts import reading as deletions
+from chalicelib.domain.accounts import requesting
 from chalicelib.domain.billing import decisions
 from chalicelib.domain.billing.explain import explain
 from chalicelib.domain.leads import explain as leads_explain
@@ -158,6 +160,27 @@ class Source:
                     reason=reason,
                 )
             )
+
+    def deletions(self, where: Mapping[str, object], limit: int) -> list[Row]:
+        with self.transaction() as connection:
+            return deletions.listed(connection, where, limit=limit)
+
+    def deletion(self, user_id: str, business_id: str | None) -> Row:
+        with self.transaction() as connection:
+            return deletions.of_user(connection, user_id, business_id)
+
+    def request_deletion(self, user_id: str, business_id: str | None) -> Row:
+        days = self.settings.account_deletion_days
+        with self.transaction() as connection:
+            return requesting.request(connection, user_id, business_id, by="operator", days=days)
+
+    def cancel_deletion(self, user_id: str, business_id: str | None) -> Row:
+        with self.transaction() as connection:
+            return requesting.cancel_of_user(connection, user_id, business_id, by="operator")
+
+    def approve_deletions(self, ids: Sequence[int]) -> Row:
+        with self.transaction() as connection:
+            return requesting.approve(connection, ids, by=user())
 
     def inbound(self, where: Mapping[str, object], limit: int) -> list[Row]:
         with self.transaction() as connection:

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from chalicelib import jobs
-from chalicelib.errors import BadRequest, NotFound, PonctuelError
+from chalicelib.errors import BadRequest, Conflict, NotFound, PonctuelError
 from chalicelib.routes.call import Call
 from chalicelib.runner.ledger import FINISHED
 
@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 # Fields of a compatibility answer besides the common ones, from the call and the run.
 Fields = Callable[[Call, Row], Mapping[str, Any]]
 
-STATUS = {BadRequest: 400, NotFound: 404}
+STATUS = {BadRequest: 400, NotFound: 404, Conflict: 409}
 # The worst comes last. Nothing is said of success while a run is going on.
 SUCCESS: Mapping[str, bool | None] = {
     "succeeded": True,

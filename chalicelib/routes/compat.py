@@ -50,6 +50,20 @@ TABLE = (
         "🔄 Déclenchement du traitement des relances automatiques via API...",
     ),
     Compat(
+        "/users/process-account-deletions",
+        GET_OR_POST,
+        "account_deletions",
+        "forbidden",
+        "🔄 Déclenchement du traitement des suppressions de comptes via API...",
+    ),
+    Compat(
+        "/cron/check-overdue-and-reminders",
+        GET_OR_POST,
+        "overdue_and_reminders",
+        "forbidden",
+        "🔄 Déclenchement de la vérification des retards et des rappels via API...",
+    ),
+    Compat(
         "/gestion/auto-relance",
         GET_OR_POST,
         "lead_followups",

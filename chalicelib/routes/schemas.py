@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chalicelib.outbox.operator import ACTS
+from chalicelib.routes.account_schemas import ACCOUNTS, ANSWERED
 from chalicelib.routes.acting_schemas import ACTING
 from chalicelib.routes.leads_schemas import LEADS, LEADS_WAITING
 from chalicelib.routes.operating_schemas import OPERATING
@@ -156,6 +157,7 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     **OPERATING,
     **ACTING,
+    **ACCOUNTS,
     **LEADS,
     "Health": record(
         {"success": SUCCESS, "status": {"const": "ok"}}
@@ -201,6 +203,7 @@ ANSWERS: Mapping[tuple[str, str], str] = {
     ("GET", "/followups/explain"): "Explained",
     ("GET", "/followups/pending"): "Pending",
     ("POST", "/followups/decisions"): "Decided",
+    **ANSWERED,
     ("GET", "/quarantine"): "Quarantine",
     ("GET", "/health"): "Health",
     ("HEAD", "/health"): "Health",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from chalicelib.routes import (
+    accounts,
     acting,
     closer,
     compat,
+    deletion_page,
     followups,
     health,
     jobs,
@@ -35,9 +37,11 @@ ROUTES: tuple[Route, ...] = (
     *acting.ROUTES,
     *sending.ROUTES,
     *followups.ROUTES,
+    *accounts.ROUTES,
     *leads.ROUTES,
     *quarantine.ROUTES,
     *unsubscribe.ROUTES,
+    *deletion_page.ROUTES,
     *closer.ROUTES,
     *webhooks.ROUTES,
     *health.ROUTES,

@@ -127,12 +127,16 @@ def test_a_closer_taps_writes_in_whatsapp_comes_back_and_says_that_it_was_sent(
         assert card(page, "Karim Benali").count() == 0
         assert page.get_by_role("region", name="Fait aujourd’hui").get_by_text("Karim").is_visible()
 
+        card(page, "Claire Rivière").get_by_role("button", name="Ouvrir WhatsApp").tap()
+        page.wait_for_url("https://api.whatsapp.com/**")
+        assert "#" not in page.url  # the page's own place is nothing to WhatsApp
+        page.go_back()
         page.reload()  # asks nothing, repeats nothing
         page.go_back()
         page.go_forward()
     (lead,) = closer.rows("SELECT followups FROM ponctuel.leads WHERE id = 'L2'")
     assert lead["followups"] == 1
-    assert len(whatsapp.asked) == 2
+    assert len(whatsapp.asked) == 4
 
 
 def test_two_quick_taps_are_one(closer: Deployment, chromium: Any) -> None:

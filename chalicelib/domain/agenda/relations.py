@@ -47,6 +47,7 @@ NOTIFICATIONS = Relation(
     "notifications",
     key=("business_id", "id"),
     writes={"INSERT": (), "UPDATE": ("resolved_at",)},
+    without="rien n'est montré dans l'application ; les e-mails partent",
     columns=(
         Column("business_id"),
         Column("id"),

@@ -29,7 +29,10 @@ CREATE TABLE ponctuel.tasks (
   updated_at       timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (business_id, id)
 );
-CREATE INDEX tasks_open ON ponctuel.tasks (business_id, user_id) WHERE status = 'open';
+-- None begins with the business: where nothing is known of the table's contents yet, it would be
+-- taken for as good as the key.
+CREATE INDEX tasks_due_at ON ponctuel.tasks (due_at) WHERE status = 'open';
+CREATE INDEX tasks_due_on ON ponctuel.tasks (due_on) WHERE status = 'open' AND due_at IS NULL;
 """,
     "appointments": """
 CREATE TABLE ponctuel.appointments (

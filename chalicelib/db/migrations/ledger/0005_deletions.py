@@ -21,10 +21,16 @@ CREATE TABLE IF NOT EXISTS ponctuel.account_deletions (
   requested_at     timestamptz NOT NULL,
   requested_by     text NOT NULL,             -- user, application, operator
   scheduled_at     timestamptz NOT NULL,      -- not before
+  zone             text NOT NULL,             -- whose days are counted: a valid IANA name
+  -- users.deletion_scheduled_at as it was last read; null: the application does not hold it
+  wanted_at        timestamptz,
+  postponed        integer NOT NULL DEFAULT 0,  -- times that no letter could leave before the date
   cancelled_at     timestamptz,
   cancelled_by     text,
   blocked_at       timestamptz,
-  blocked_reason   text,                      -- a code: legal_hold, last_owner…
+  blocked_reason   text,                      -- legal_hold, last_owner, no_user, surge, not_told
+  approved_at      timestamptz,               -- an operator let it go in spite of the last three
+  approved_by      text,
   locked_at        timestamptz,               -- from then on it cannot be cancelled
   erased_at        timestamptz,
   step             text,                      -- the one that comes next, or failed
@@ -38,6 +44,10 @@ CREATE TABLE IF NOT EXISTS ponctuel.account_deletions (
 CREATE UNIQUE INDEX IF NOT EXISTS account_deletions_open
   ON ponctuel.account_deletions (business_id, user_id)
   WHERE state IN ('scheduled','blocked','locked','erasing');
+CREATE INDEX IF NOT EXISTS account_deletions_of_user
+  ON ponctuel.account_deletions (user_id, business_id, id DESC);
+CREATE INDEX IF NOT EXISTS account_deletions_locks ON ponctuel.account_deletions (locked_at)
+  WHERE locked_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS account_deletions_due
   ON ponctuel.account_deletions (state, scheduled_at)
   WHERE state IN ('scheduled','blocked','locked','erasing');

@@ -10,7 +10,13 @@ branch_labels = None
 depends_on = None
 
 ERASURES = """
--- written with the erasing steps
+-- Who may not be erased for the time being: one user, or a whole business.
+CREATE TABLE IF NOT EXISTS ponctuel.legal_holds (
+  id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  business_id  text NOT NULL,
+  user_id      text,                          -- null: everybody of the business
+  lifted_at    timestamptz                    -- null: in force
+);
 """
 
 
