@@ -10,8 +10,8 @@ from chalicelib.domain.leads import proposals
 from chalicelib.outbox.formats import date_heure
 from sandbox import report
 from sandbox.demo_steps import at, paris, tick
+from sandbox.sample_users import CLOSER
 
-CLOSER, OWNER = "sophie", "odile"
 # Name, number as typed, days since it came, status. Numbers are Arcep's for fiction, a landline's
 # included.
 LEADS = (
@@ -24,11 +24,6 @@ LEADS = (
 
 _SETTINGS = text("""
 INSERT INTO ponctuel.lead_settings (business_id, followups_enabled) VALUES (:business_id, true)
-""")
-_USERS = text(f"""
-INSERT INTO ponctuel.users (business_id, id, name, email, role)
-VALUES (:business_id, '{CLOSER}', 'Sophie Laurent', 'sophie@equipe.example', 'closer'),
-       (:business_id, '{OWNER}', 'Odile Perrin', 'odile@equipe.example', 'owner')
 """)
 _LEAD = text(f"""
 INSERT INTO ponctuel.leads (business_id, id, name, phone, status, closer_id, stage_since)
@@ -50,7 +45,7 @@ def leads(engine: Engine) -> bool:
         business = _arrive(connection)
     report.say(
         f"{len(LEADS)} leads sont arrivés ces derniers jours et n'ont rien dit depuis. Les "
-        "relances sont en mode assisté : le message est prêt, c'est leur closer, Sophie, qui "
+        "relances sont en mode assisté : le message est prêt, c'est leur closer, Léa, qui "
         "l'envoie."
     )
     at(engine, paris(16, 12))
@@ -59,8 +54,8 @@ def leads(engine: Engine) -> bool:
         digest = connection.execute(_DIGEST).scalar_one()
         clock = paris(16, 12, 5)
         due = proposals.due_of(connection, business, CLOSER, clock)
-    report.then("À midi, Sophie reçoit un seul e-mail :")
-    report.console.print(f"\n{digest}", markup=False, highlight=False)
+    report.then("À midi, Léa reçoit un seul e-mail :")
+    report.console.print(f"\n{digest}", markup=False, highlight=False, soft_wrap=True)
     report.then("Le lien ouvre sa page ; un geste ouvre WhatsApp, sur un texte prêt :")
     report.say(due[0].text.replace("\n", " "))
     at(engine, clock)
@@ -94,7 +89,6 @@ def _arrive(connection: Connection) -> str:
     found = connection.execute(text("SELECT min(id) FROM ponctuel.businesses")).scalar_one()
     values = {"business_id": str(found)}
     connection.execute(_SETTINGS, values)
-    connection.execute(_USERS, values)
     for number, (name, phone, days, status) in enumerate(LEADS, 1):
         lead = {"id": f"lead-{number}", "name": name, "phone": phone, "status": status}
         since = paris(16, 9) - timedelta(days=days)

@@ -14,6 +14,7 @@ from chalicelib.domain.leads.standing import (
     ENDED,
     INSTANT,
     OPTED_OUT_ELSEWHERE,
+    STAGE,
     first_that_holds,
 )
 
@@ -28,19 +29,28 @@ _DEFAULTS = ", ".join(f"({n}, {hours}, '{variant}')" for n, hours, variant in DE
 # Ten years in hours; `least` alone would turn a missing value into the limit.
 _HOURS = "CASE WHEN {0} < 0 THEN 0 WHEN {0} > 87600 THEN 87600 ELSE {0} END"
 
-# Each business's day, computed in Python (`calendar.prepare`).
-CALENDAR = """
-SELECT * FROM jsonb_to_recordset(CAST(:calendar AS jsonb))
+# Each business's day, computed in Python (`calendar.prepare`), and what it has proposed or sent in
+# it, of its daily cap.
+_CALENDAR = """
+SELECT k.business_id, k.day_start,
+       (SELECT count(*) FROM ponctuel.lead_followups u
+         WHERE u.business_id = k.business_id AND u.proposed_at >= k.day_start
+           AND u.state <> 'cancelled') AS used
+  FROM jsonb_to_recordset(CAST(:calendar AS jsonb))
     AS k(business_id text, day_start timestamptz)
 """
+# `candidate` stands for the lead's key in what follows.
 _LEADS = f"""
-SELECT l.business_id, l.id, l.name, l.phone, l.whatsapp_user_id, l.stage, l.zone, l.created_at,
+SELECT row_number() OVER () AS candidate, l.business_id, l.id, l.name, l.phone,
+       l.whatsapp_user_id, {STAGE} AS stage, l.zone, l.created_at,
        {INSTANT.format("l.last_followup_at")} AS last_followup_at, {BEGAN} AS began,
        {CYCLE} AS cycle, {CLOSER} AS closer_id,
        b.name AS business_name, b.active, b.zone AS business_zone, b.subdivision,
        b.sender_email, b.sender_name, b.reply_to,
-       s.followups_enabled, s.mode, s.daily_cap, s.window_start::text AS window_start,
-       s.window_end::text AS window_end, s.business_days_only, s.expire_hours, k.day_start,
+       s.followups_enabled, CASE WHEN s.mode = 'api' THEN 'api' ELSE 'assisted' END AS mode,
+       COALESCE(s.daily_cap, 50) AS daily_cap, s.window_start::text AS window_start,
+       s.window_end::text AS window_end, s.business_days_only,
+       COALESCE(s.expire_hours, 72) AS expire_hours, k.day_start, k.used,
        {first_that_holds(ENDED)} AS ended, {OPTED_OUT_ELSEWHERE} AS opted_out_elsewhere
   FROM ponctuel.leads l
   LEFT JOIN ponctuel.businesses b ON b.id = l.business_id
@@ -48,8 +58,9 @@ SELECT l.business_id, l.id, l.name, l.phone, l.whatsapp_user_id, l.stage, l.zone
   LEFT JOIN calendar k ON k.business_id = l.business_id
  {{where}}
 """
+# A cancelled follow-up is as if it had never been, and is not in the index.
 _HISTORY = """
-SELECT f.business_id, f.lead_id, f.cycle,
+SELECT c.candidate,
        max(f.number) FILTER (WHERE f.state IN ('confirmed','skipped','expired')) AS last_number,
        max(f.settled_at) FILTER (WHERE f.state IN ('confirmed','skipped','expired')) AS last_at,
        bool_or(f.state IN ('planned','proposed','opened')
@@ -57,7 +68,8 @@ SELECT f.business_id, f.lead_id, f.cycle,
          AS in_flight
   FROM candidates c JOIN ponctuel.lead_followups f
     ON f.business_id = c.business_id AND f.lead_id = c.id AND f.cycle = c.cycle
- GROUP BY f.business_id, f.lead_id, f.cycle
+   AND f.state <> 'cancelled'
+ GROUP BY c.candidate
 """
 _LADDER = f"""
 SELECT t.*, COALESCE(lag(t.number) OVER (PARTITION BY t.business_id, t.stage ORDER BY t.number), 0)
@@ -71,15 +83,16 @@ SELECT t.*, COALESCE(lag(t.number) OVER (PARTITION BY t.business_id, t.stage ORD
                                     WHERE o.business_id = c.business_id)) s
          CROSS JOIN (VALUES {_DEFAULTS}) AS d(number, delay_hours, variant)) t
 """
+# FULL, although each row of `history` has its lead: see `billing.facts`.
 _FACTS = f"""
-SELECT c.*, h.last_number, h.last_at, h.in_flight IS TRUE AS in_flight, n.number, n.variant,
-       EXISTS (SELECT 1 FROM ladder a WHERE a.business_id = c.business_id AND a.stage = c.stage)
-         AS has_cadence,
+SELECT c.*, h.last_number, h.last_at, h.in_flight IS TRUE AS in_flight, n.number,
+       COALESCE(n.variant, 'relance') AS variant,
+       (c.business_id, c.stage) IN (SELECT a.business_id, a.stage FROM ladder a) AS has_cadence,
        COALESCE(greatest(h.last_at, CASE WHEN c.last_followup_at >= c.began
                                          THEN c.last_followup_at END), c.began)
          + interval '1 hour' * ({_HOURS.format("n.delay_hours")}) AS due_at
   FROM candidates c
-  LEFT JOIN history h ON h.business_id = c.business_id AND h.lead_id = c.id AND h.cycle = c.cycle
+  FULL JOIN history h ON h.candidate = c.candidate
   LEFT JOIN ladder n ON n.business_id = c.business_id AND n.stage = c.stage
         AND COALESCE(h.last_number, 0) >= n.follows AND COALESCE(h.last_number, 0) < n.number
 """
@@ -112,7 +125,8 @@ FIRST = first_that_holds(CONDITIONS)
 
 def with_facts(where: str) -> str:
     """The CTEs that end in `facts`; `where` narrows the leads `l`."""
+    leads = _LEADS.format(where=where)
     return (
-        f"calendar AS ({CALENDAR}), candidates AS MATERIALIZED ({_LEADS.format(where=where)}), "
+        f"calendar AS MATERIALIZED ({_CALENDAR}), candidates AS MATERIALIZED ({leads}), "
         f"history AS ({_HISTORY}), ladder AS ({_LADDER}), facts AS ({_FACTS})"
     )

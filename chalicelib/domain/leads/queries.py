@@ -8,20 +8,16 @@ from chalicelib.domain.leads.standing import SUPPRESSED, first_that_holds
 # Redundant with the conditions, and what lets PostgreSQL use the partial index.
 _OPEN = "l.status = 'open' AND l.auto_enabled AND NOT l.opted_out"
 
-# What a business has proposed or sent today, of its daily cap.
-USED = """(SELECT count(*) FROM ponctuel.lead_followups u
-   WHERE u.business_id = f.business_id AND u.proposed_at >= f.day_start
-     AND u.state <> 'cancelled')"""
 # More leads are looked at than there is room for, as some of them cannot be written to.
 SPARE = 100
 
 _FACTS_DUE = f"""WITH {with_facts(f"WHERE {_OPEN}")}
-SELECT f.business_id, f.id, f.due_at, f.daily_cap, f.day_start FROM facts f WHERE {FIRST} IS NULL"""
+SELECT f.business_id, f.id, f.due_at, f.daily_cap, f.used FROM facts f WHERE {FIRST} IS NULL"""
 
 # The leads that are due, those of each business that have waited longest.
 LEADS_DUE = f"""
 SELECT business_id, id AS item FROM (
-  SELECT f.business_id, f.id, f.daily_cap, {USED} AS used,
+  SELECT f.business_id, f.id, f.daily_cap, f.used,
          row_number() OVER (PARTITION BY f.business_id ORDER BY f.due_at, f.id) AS nth
     FROM ({_FACTS_DUE}) f) d
  WHERE nth <= greatest(0, daily_cap - used) + CASE WHEN daily_cap > used THEN {SPARE} ELSE 0 END
@@ -37,7 +33,7 @@ OF_BATCH = f"""
 WITH batch AS ({{batch}}), {
     with_facts(f"WHERE {_OPEN} AND (l.business_id, l.id) IN (SELECT business_id, item FROM batch)")
 }
-SELECT f.*, {USED} AS used,
+SELECT f.*,
        (SELECT min(u.name) FROM ponctuel.users u
          WHERE u.business_id = f.business_id AND u.id = f.closer_id) AS closer_name,
        {_HAS_READER} AS has_reader
@@ -83,7 +79,7 @@ _ONE = """WHERE l.id = :id
    AND (CAST(:business_id AS text) IS NULL OR l.business_id = :business_id)"""
 EXPLAIN = f"""
 WITH {with_facts(_ONE)}
-SELECT f.*, {FIRST} AS reason, {USED} AS used, {_HAS_READER} AS has_reader
+SELECT f.*, {FIRST} AS reason, {_HAS_READER} AS has_reader
   FROM facts f ORDER BY f.business_id
 """
 

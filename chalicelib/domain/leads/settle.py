@@ -35,9 +35,11 @@ SELECT j.*, CASE
                {_SENT} AS sent, m.submitting_at, m.error_code
           FROM ponctuel.lead_followups f
           LEFT JOIN ponctuel.leads l ON l.business_id = f.business_id AND l.id = f.lead_id
-          LEFT JOIN ponctuel.messages m ON f.mode = 'api' AND m.business_id = f.business_id
-                AND m.kind = '{FOLLOWUP}' AND m.subject = f.lead_id AND m.cycle = f.cycle
-                AND m.step = f.number::text AND NOT m.key_free
+          LEFT JOIN LATERAL (
+            SELECT * FROM ponctuel.messages o
+             WHERE f.mode = 'api' AND o.business_id = f.business_id AND o.kind = '{FOLLOWUP}'
+               AND o.subject = f.lead_id AND o.cycle = f.cycle AND o.step = f.number::text
+               AND NOT o.key_free LIMIT 1) m ON true
          WHERE f.state IN ('planned','proposed','opened') {{where}}) j
 """
 ITEMS = f"""

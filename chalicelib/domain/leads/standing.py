@@ -12,7 +12,8 @@ from collections.abc import Mapping
 INSTANT = "CASE WHEN {0} BETWEEN '1900-01-01' AND '2999-12-31' THEN {0} END"
 
 BEGAN = INSTANT.format("COALESCE(l.stage_since, l.created_at)")
-CYCLE = f"l.stage || '@' || to_char(({BEGAN}) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US')"
+STAGE = "COALESCE(l.stage, '')"
+CYCLE = f"{STAGE} || '@' || to_char(({BEGAN}) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US')"
 
 # The one in whose hands the lead is: its closer, while active; null: the business's owners.
 CLOSER = """(SELECT min(c.id) FROM ponctuel.users c

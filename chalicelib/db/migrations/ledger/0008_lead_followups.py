@@ -41,6 +41,9 @@ CREATE INDEX IF NOT EXISTS lead_followups_of_closer
   ON ponctuel.lead_followups (business_id, closer_id) WHERE state IN ('proposed','opened');
 CREATE INDEX IF NOT EXISTS lead_followups_of_number
   ON ponctuel.lead_followups (business_id, phone) WHERE state <> 'cancelled';
+CREATE INDEX IF NOT EXISTS lead_followups_unusable
+  ON ponctuel.lead_followups (business_id, lead_id)
+  WHERE state = 'cancelled' AND reason LIKE 'phone_%';
 CREATE INDEX IF NOT EXISTS lead_followups_of_day
   ON ponctuel.lead_followups (business_id, proposed_at);
 """
