@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -47,11 +48,11 @@ def show(screen: Console, data: Sequence[Mapping[str, Any]]) -> None:
             output.line(screen, f"Attention : {note}.", "yellow")
         output.table(
             screen,
-            ("numéro", "étape et cycle", "état", "le", "par", "raison"),
+            ("numéro", "étape", "état", "le", "par", "raison"),
             [
                 (
                     done["number"],
-                    done["cycle"],
+                    _stage(done["cycle"]),
                     STATES[done["state"]],
                     done["settled_at"] or done["opened_at"] or done["proposed_at"],
                     done["settled_by"],
@@ -60,8 +61,14 @@ def show(screen: Console, data: Sequence[Mapping[str, Any]]) -> None:
                 for done in row["followups"]
             ],
             long="raison",
-            shorten=("étape et cycle", "par"),
+            shorten=("étape", "par"),
         )
+
+
+def _stage(cycle: str) -> str:
+    """As "devis, depuis le 12/03/2026 09:00"."""
+    stage, _, since = cycle.rpartition("@")
+    return f"{stage}, depuis le {output.when(datetime.fromisoformat(f'{since}+00:00'))}"
 
 
 def _reason(done: Mapping[str, Any]) -> str | None:

@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def tell(environment: Environment, engine: Engine, businesses: Sample) -> int:
     """The whole demo with these sample businesses, in an empty database. Returns an exit code."""
-    from sandbox import demo_mailbox, demo_night, demo_whatsapp, sample
+    from sandbox import demo_leads, demo_mailbox, demo_night, demo_whatsapp, sample
 
     with engine.begin() as connection:
         sample.load(connection, businesses)
@@ -107,10 +107,13 @@ def tell(environment: Environment, engine: Engine, businesses: Sample) -> int:
     report.title("8. La boîte aux lettres : lue sans rien y changer, chaque e-mail une fois")
     is_kept = demo_mailbox.mailbox(engine, environment)
 
+    report.title("9. Les leads qui se taisent : proposés, envoyés, comptés")
+    is_counted = demo_leads.leads(engine)
+
     report.title("Le compte")
     agree = _agree(environment, engine)
     report.farther(environment)
-    return 0 if not again and is_known and is_kept and agree else 1
+    return 0 if not again and is_known and is_kept and is_counted and agree else 1
 
 
 def _own_invoices(environment: Environment, engine: Engine, file: Path) -> int:
