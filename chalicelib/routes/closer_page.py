@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from chalicelib.domain.leads.closer_link import Reader
     from chalicelib.domain.leads.proposals import Proposal
 
-# wa.me leads on to the second; Chromium asks the policy about each step of a form's redirects.
-WHATSAPP: Final = ("https://wa.me", "https://api.whatsapp.com")
+# wa.me leads on to api.whatsapp.com, or to whichever of theirs one day; Chromium asks the policy
+# about each step of a form's redirects.
+WHATSAPP: Final = ("https://wa.me", "https://*.whatsapp.com")
 RESULT: Final = "resultat"  # where the page tells what has become of a tap
 PER_PAGE: Final = 20
 # A preview; a template keeps 200 characters of one string (`outbox.content`).
