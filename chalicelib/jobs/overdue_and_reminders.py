@@ -20,10 +20,10 @@ from typing import Any
 from chalice import Blueprint  # type: ignore[attr-defined]  # Chalice marks no re-exports
 
 from chalicelib.domain.agenda import people, queries, subjects
-from chalicelib.domain.agenda.settling import Resolve, Tolerated
+from chalicelib.domain.agenda.settling import Resolve
 from chalicelib.domain.agenda.telling import REMINDER, Tell
 from chalicelib.outbox.plan import Plan
-from chalicelib.runner.change import Change
+from chalicelib.runner.change import Change, Tolerated
 from chalicelib.runner.invocation import scheduled
 from chalicelib.runner.job import Job, Step
 from chalicelib.runner.rule_expression import rule_of

@@ -17,6 +17,7 @@ DELETIONS = "/users/process-account-deletions"
 
 LIMITS = {"business": "B1", "channel": "email", "per_day": 5}
 LEADS = "/gestion/auto-relance"
+OVERDUE = "/cron/check-overdue-and-reminders"
 DECISION = {"decision": "skip", "document": "invoice", "number": "F1", "reason": "vu"}
 
 
@@ -81,9 +82,10 @@ def test_every_route_answers_what_its_schema_says(door: Door) -> None:
         ("/followups/explain", "get", explained("F3")),
         ("/followups/pending", "get", door.get("/followups/pending").json()),
         (DELETIONS, "get", door.get(DELETIONS).json()),
-        ("/users/{id}/deletion", "post", door.post("/users/U1/deletion", {}).json()),
-        ("/users/{id}/deletion", "get", door.get("/users/U1/deletion").json()),
-        ("/users/{id}/deletion", "delete", door.delete("/users/U1/deletion").json()),
+        (OVERDUE, "get", door.get(OVERDUE).json()),
+        ("/users/{id}/deletion", "post", door.post("/users/U1/deletion", {"business": "B1"}).json()),
+        ("/users/{id}/deletion", "get", door.get("/users/U1/deletion", query={"business": "B1"}).json()),
+        ("/users/{id}/deletion", "delete", door.delete("/users/U1/deletion", query={"business": "B1"}).json()),
         ("/deletions", "get", door.get("/deletions").json()),
         ("/deletions/approve", "post", door.post("/deletions/approve", {"ids": [1]}).json()),
         ("/quarantine", "get", door.get("/quarantine").json()),
@@ -96,7 +98,7 @@ def test_every_route_answers_what_its_schema_says(door: Door) -> None:
         for path, item in document["paths"].items()
         for method, operation in item.items()
         if (path, method) not in {("/health", "head")}
-        and not (method == "post" and path in {FOLLOWUPS, INBOX, DELETIONS, LEADS})
+        and not (method == "post" and path in {FOLLOWUPS, INBOX, DELETIONS, LEADS, OVERDUE})
         and all("text/html" not in answer["content"] for answer in operation["responses"].values())
         # Their answers are what test_webhooks.py holds against the description.
         and not path.startswith("/webhooks/")
