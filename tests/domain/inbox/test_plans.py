@@ -84,8 +84,8 @@ def test_it_reads_what_it_looks_up(
             places._KEEP,
             {
                 "rows": [
-                    {**row, "sha256": "00", "has_message_id": True, "header_sha256": "00", "size": 1,
-                     "state": "pending", "flags": []}
+                    {**row, "sha256": "00", "has_message_id": True, "header_sha256": "00",
+                     "size": 1, "state": "pending", "flags": []}
                     for row in rows
                 ],
                 "direction": "in",
