@@ -45,7 +45,8 @@ def main() -> None:
 def read(job: Job) -> None:
     with bench_for(job, holder="bench") as bench:
         results = work(job, bench, Deadline.after(280))
-    assert [result.status for result in results] == ["succeeded"], results
+    # A slot may begin meanwhile: then there is one run more.
+    assert {result.status for result in results} == {"succeeded"}, results
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from chalicelib.mailboxes.turn import Turn
 from chalicelib.providers.imap.port import Folder, ImapError
 
 # E-mails of one transaction.
-SETTLED = 200
+SETTLED = 500
 
 STORM = (
     "uidvalidity",

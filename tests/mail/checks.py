@@ -120,11 +120,16 @@ class _Tags(HTMLParser):
         assert tag not in ACTING
         for name, value in attrs:
             assert name in HARMLESS, (tag, name, value)
-            scheme = (value or "").partition(":")[0].lower()
+            scheme = _as_browsers_read(value or "").partition(":")[0].lower()
             if name == "src":
                 assert scheme == "cid", value
             if name == "href":
                 assert scheme in ("http", "https", "mailto", "tel", "cid")
+
+
+def _as_browsers_read(url: str) -> str:
+    """Without what they leave out of it: https://url.spec.whatwg.org/#concept-basic-url-parser."""
+    return re.sub("[\t\n\r]", "", url.lstrip("".join(map(chr, range(0x21)))))
 
 
 def _html_is_harmless(html: str) -> None:
