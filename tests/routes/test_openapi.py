@@ -56,6 +56,7 @@ def test_every_route_answers_what_its_schema_says(door: Door) -> None:
         query = {"document": "invoice", "number": number}
         return door.get("/followups/explain", query=query).json()
 
+    of_b1 = {"business": "B1"}
     answers = [
         (FOLLOWUPS, "get", run),
         (INBOX, "get", door.get(INBOX).json()),
@@ -83,9 +84,21 @@ def test_every_route_answers_what_its_schema_says(door: Door) -> None:
         ("/followups/pending", "get", door.get("/followups/pending").json()),
         (DELETIONS, "get", door.get(DELETIONS).json()),
         (OVERDUE, "get", door.get(OVERDUE).json()),
-        ("/users/{id}/deletion", "post", door.post("/users/U1/deletion", {"business": "B1"}).json()),
-        ("/users/{id}/deletion", "get", door.get("/users/U1/deletion", query={"business": "B1"}).json()),
-        ("/users/{id}/deletion", "delete", door.delete("/users/U1/deletion", query={"business": "B1"}).json()),
+        (
+            "/users/{id}/deletion",
+            "post",
+            door.post("/users/U1/deletion", of_b1).json(),
+        ),
+        (
+            "/users/{id}/deletion",
+            "get",
+            door.get("/users/U1/deletion", query=of_b1).json(),
+        ),
+        (
+            "/users/{id}/deletion",
+            "delete",
+            door.delete("/users/U1/deletion", query=of_b1).json(),
+        ),
         ("/deletions", "get", door.get("/deletions").json()),
         ("/deletions/approve", "post", door.post("/deletions/approve", {"ids": [1]}).json()),
         ("/quarantine", "get", door.get("/quarantine").json()),
