@@ -126,7 +126,8 @@ def text_of(sanitised_html: str) -> str:
 
 def bare_text(source: str) -> str:
     """The text of HTML that was too much for the sanitiser: what is between tags."""
-    return without_controls(html.unescape(_TAG.sub(" ", source))).strip()
+    found = without_controls(html.unescape(_TAG.sub(" ", source)))
+    return found.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def escaped(text: str) -> str:
