@@ -135,11 +135,12 @@ def _import(
             cells = {name: clean(row.cells[place]) for name, place in places.items()}
             values, reasons, remarks = _read(subject, cells, users)
             name = shown(cells["name"])
+            who = _identity(subject, values)
             try:
-                id = identifier(code) if (code := values.pop("code", "")) else known.find(values)
+                id = identifier(code) if (code := values.pop("code", "")) else known.find(who)
             except UnknownPersonError as error:
                 id, reasons = None, [*reasons, str(error)]
-            id = id or hashed_identifier("|".join(_keys(values).values()))
+            id = id or hashed_identifier("|".join(_keys(who).values()))
             if not reasons and id in lines:
                 reasons = [f"la même fiche est déjà à la ligne {lines[id]} du fichier"]
             if reasons:
@@ -147,7 +148,7 @@ def _import(
                 continue
             lines[id] = row.line
             if id not in known.by_id:
-                known.add(id, values)
+                known.add(id, who)
             result.remark(row.line, name, tuple(remarks))
             stated.append(values | {"id": id})
         for start in range(0, len(stated), CHUNK):
@@ -156,19 +157,23 @@ def _import(
     return result
 
 
+def _identity(subject: Subject, values: Mapping[str, str]) -> dict[str, str]:
+    """What tells somebody from others: colleagues share a telephone, leads do not."""
+    names = ("name", "email") if subject is USERS else ("name", "email", "phone")
+    return {name: values[name] for name in names if values.get(name)}
+
+
 def _known(connection: Connection, subject: Subject, business_id: str) -> Known:
     known = Known()
-    # Users are told apart by address and name alone: colleagues share a telephone.
-    phone = "NULL" if subject is USERS else "phone"
     found = connection.execute(
         text(
-            f"SELECT id, name, email, {phone} AS phone FROM ponctuel.{subject.relation}"
+            f"SELECT id, name, email, phone FROM ponctuel.{subject.relation}"
             " WHERE business_id = :business ORDER BY id"
         ),
         {"business": business_id},
     )
     for row in found.mappings():
-        known.add(row["id"], {name: row[name] or "" for name in ("name", "email", "phone")})
+        known.add(row["id"], _identity(subject, {k: row[k] or "" for k in row}))
     return known
 
 

@@ -13,7 +13,9 @@ from cli.imports.people import import_leads, import_users
 from cli.imports.people_columns import LEADS, USERS
 from cli.imports.result import Counts
 from tests import factories
+from tests.cli.command_line import CommandLine
 from tests.database import Database
+from tests.harness import Deployment
 
 TEAM = """Nom;E-mail;Rôle;Fuseau horaire
 Zoé Martin;zoe@atelier.example;Gérante;Europe/Paris
@@ -128,3 +130,26 @@ def test_the_documentation_lists_every_name() -> None:
     for subject in (USERS, LEADS):
         for names in subject.columns.names.values():
             assert not [name for name in names if f"`{name}`" not in documentation]
+
+
+def test_colleagues_share_a_telephone(database: Database) -> None:
+    office = (
+        "Nom;E-mail;Téléphone\nZoé;zoe@a.example;04 78 00 00 00\nAli;ali@a.example;04 78 00 00 00\n"
+    )
+    with database.begin() as connection:
+        factories.business(connection)
+        assert counts(users(connection, office)) == (2, 0, 0, 0)
+        assert counts(users(connection, office)) == (0, 0, 2, 0)
+
+
+def test_a_team_is_imported_at_the_command_line(
+    deployment: Deployment, ponctuel: CommandLine, tmp_path: Path
+) -> None:
+    deployment.open_business()
+    file = tmp_path / "equipe.csv"
+    file.write_text(TEAM, encoding="utf-8")
+    answer = ponctuel("import", "users", str(file), "--business", "B1")
+    assert answer.code == 0, answer.err
+    assert len(deployment.rows("SELECT 1 FROM ponctuel.users")) == 2
+    file.write_text(PROSPECTS, encoding="utf-8")
+    assert ponctuel("import", "leads", str(file), "--business", "B1").code == 0
