@@ -149,7 +149,10 @@ RULES: Final = (
         "address owner_email username credentials folders error",
         (
             Erase(f"{_B} AND lower(t.address) = g.email"),
-            Detach(f"{_B} AND lower(t.owner_email) = g.email", {"owner_email": "NULL"}),
+            Detach(
+                f"{_B} AND lower(t.owner_email) = g.email AND lower(t.address) <> g.email",
+                {"owner_email": "NULL"},
+            ),
         ),
         _ALL,
     ),

@@ -139,3 +139,27 @@ def test_a_customer_with_the_id_of_a_user_is_somebody_else(twins: Deployment) ->
             p=person, a=address, at=at,
         )  # fmt: skip
     assert _selected(twins, "user")["messages"] == 1
+
+
+def test_her_mailbox_goes_and_one_that_she_only_looks_after_stays(twins: Deployment) -> None:
+    for business in ("B1", "B2"):
+        for address, owner in (
+            ("U1@exemple.fr", "U1@exemple.fr"),
+            ("contact@exemple.fr", "u1@exemple.fr"),
+            ("u2@exemple.fr", "u2@exemple.fr"),
+        ):
+            twins.execute(
+                "INSERT INTO ponctuel.mailboxes (business_id, address, owner_email, host, port,"
+                " security, auth, username, credentials, created_at, next_sync_at, pause_replies)"
+                " VALUES (:b, :a, :o, 'imap.exemple.fr', 993, 'tls', 'password', :a, '-',"
+                " ponctuel.clock(), ponctuel.clock(), false)",
+                b=business, a=address, o=owner,
+            )  # fmt: skip
+    twins.execute(
+        "INSERT INTO ponctuel.mailbox_folders (mailbox_id, path, state)"
+        " SELECT id, 'INBOX', 'active' FROM ponctuel.mailboxes"
+    )
+    found = _selected(twins, "user")
+    assert (found["mailboxes"], found["mailbox_folders"]) == (2, 1)  # one erased, one detached
+    found = _selected(twins, "business")
+    assert (found["mailboxes"], found["mailbox_folders"]) == (3, 3)
