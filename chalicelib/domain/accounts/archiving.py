@@ -22,7 +22,8 @@ KEPT_YEARS: Final = 10
 _ISSUED = "COALESCE(t.issued_on, t.due_on, t.updated_at::date)"
 _UNTIL = f"make_date(extract(year FROM {_ISSUED})::int + {KEPT_YEARS}, 12, 31)"
 # A draft is no accounting record. Neither is what has been kept for long enough.
-KEPT: Final = f"""(t.status <> 'draft' AND {_UNTIL} >= (ponctuel.clock() AT TIME ZONE 'Europe/Paris')::date)"""
+_TODAY = "(ponctuel.clock() AT TIME ZONE 'Europe/Paris')::date"
+KEPT: Final = f"(t.status <> 'draft' AND {_UNTIL} >= {_TODAY})"
 
 ARCHIVE: Final = text(f"""
 INSERT INTO ponctuel.accounting_archive

@@ -114,7 +114,7 @@ def _isolated(
     except Held as error:
         taken.failed(engine, error, permanent=True, reason=LEGAL_HOLD)
         return "erasures_held", None
-    except Exception as error:  # one account's; written down, and the next one is tried
+    except Exception as error:  # noqa: BLE001 - per-item isolation
         return _failed(engine, taken, step, error)
     logs.info("account_erased", deletion=taken.id, business=taken.business_id)
     return "deletions_erased", None

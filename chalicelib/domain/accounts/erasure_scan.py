@@ -39,7 +39,7 @@ def _addresses(connection: Connection, scope: str, values: Mapping[str, Any]) ->
     texts: dict[str, list[str]] = {}
     for name, column in connection.execute(_TEXTS):
         texts.setdefault(name, []).append(column)
-    left = {}
+    left: dict[str, int] = {}
     for table, kept in retention.searched(scope):
         columns = [name for name in sorted(texts.get(table.name, ())) if name not in kept]
         if not columns:

@@ -107,7 +107,7 @@ def children(connection: Connection, subject: Subject) -> Mapping[str, int]:
 def parent(connection: Connection, subject: Subject) -> Mapping[str, int]:
     """The account, and with the last one the business; then the proof. Raises `Remains`."""
     counts = _run(connection, subject, "parent")
-    connection.execute(_PSEUDONYM, subject.values | {"pseudonym": subject.pseudonym})
+    connection.execute(_PSEUDONYM, {**subject.values, "pseudonym": subject.pseudonym})
     left = erasure_scan.found(connection, subject.scope, subject.values)
     if left:
         places = ", ".join(f"{place} ({count})" for place, count in sorted(left.items()))
@@ -116,7 +116,9 @@ def parent(connection: Connection, subject: Subject) -> Mapping[str, int]:
 
 
 def _run(connection: Connection, subject: Subject, phase: Phase) -> dict[str, int]:
+    # Somebody's view that cannot be written is not written where there is nothing to do.
     counts: Counter[str] = Counter()
-    for table, statement in retention.statements(subject.scope, phase):
-        counts[table] += connection.execute(text(statement), subject.values).rowcount
+    for table, concerned, statement in retention.statements(subject.scope, phase):
+        if connection.execute(text(concerned), subject.values).scalar_one():
+            counts[table] += connection.execute(text(statement), subject.values).rowcount
     return dict(+counts)

@@ -20,26 +20,32 @@ TABLES: Final = (*MESSAGES, *MAIL, *ENGINE, *DOMAIN)
 Statement = tuple[str, str]
 
 
-def statements(scope: str, phase: Phase) -> Iterator[Statement]:
-    """(table, SQL) of a phase, in order: plain writes of one relation each, which leave nothing to
-    do when they are run again."""
+def statements(scope: str, phase: Phase) -> Iterator[tuple[str, str, str]]:
+    """(table, SQL whether there is anything to do, SQL that does it) of a phase, in order: plain
+    writes of one relation each, which leave nothing to do when they are run again."""
     for table in TABLES:
         if table.phase != phase or not table.of:
             continue
         where = f"{table.of} AND NOT ({table.busy})" if table.busy else table.of
         if scope == "business" and not table.survives:
             if not table.cascade:
-                yield table.name, f"DELETE FROM ponctuel.{table.name} t WHERE {where}"
+                yield _write(table.name, f"DELETE FROM ponctuel.{table.name} t", where)
             continue
         if table.user:
-            rows = f"{where} AND {table.user}"
-            yield table.name, f"DELETE FROM ponctuel.{table.name} t WHERE {rows}"
-        for column, (value, concerned) in table.detach.items():
-            yield (
-                table.name,
-                f"UPDATE ponctuel.{table.name} t SET {column} = {value} WHERE {where}"
-                f" AND {concerned} AND t.{column} IS DISTINCT FROM {value}",
+            yield _write(
+                table.name, f"DELETE FROM ponctuel.{table.name} t", f"{where} AND {table.user}"
             )
+        for column, (value, concerned) in table.detach.items():
+            rows = f"{where} AND {concerned} AND t.{column} IS DISTINCT FROM {value}"
+            yield _write(table.name, f"UPDATE ponctuel.{table.name} t SET {column} = {value}", rows)
+
+
+def _write(table: str, verb: str, where: str) -> tuple[str, str, str]:
+    return (
+        table,
+        f"SELECT EXISTS (SELECT 1 FROM ponctuel.{table} t WHERE {where})",
+        f"{verb} WHERE {where}",
+    )
 
 
 def remains(scope: str) -> Iterator[Statement]:

@@ -38,6 +38,7 @@ TABLES: Final = (
     ),
     Table(
         "tasks",
+        user="t.user_id = :user AND t.customer_id IS NULL",
         detach={
             "user_id": (
                 "NULL",

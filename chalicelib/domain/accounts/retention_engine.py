@@ -79,6 +79,7 @@ TABLES: Final = (
     Table(
         "quarantine",
         user="t.job = 'account_deletions' AND t.item = :user",
+        phase="parent",
         personal="item",
         plain="job step business_id run_id at reason released_at released_by",
     ),
@@ -88,6 +89,7 @@ TABLES: Final = (
             "t.item = :user AND t.run_id IN (SELECT r.id FROM ponctuel.runs r WHERE r.job "
             "= 'account_deletions')"
         ),
+        phase="parent",
         personal="item",
         plain="run_id at step business_id code error",
     ),

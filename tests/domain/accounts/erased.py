@@ -84,6 +84,7 @@ def fill(deployment: Deployment, business: str, **owner: Any) -> None:
             row("notifications", id=f"N{user}", user_id=user, kind="agenda.task_overdue",
                 subject="T", title=f"Pour {email}", created_at=NOW)  # fmt: skip
             row("tasks", id=f"K{user}", title="Rappeler", user_id=user)
+            row("tasks", id=f"V{user}", title="Devis", user_id=user, customer_id="C1")
             row("appointments", id=f"A{user}", title="Dentiste", user_id=user)
             row("appointments", id=f"R{user}", title="Visite", user_id=user, customer_id="C1")
             row("leads", id=f"L{user}", name="Prospect", closer_id=user)

@@ -40,7 +40,7 @@ def test_one_user_of_several_goes_and_the_business_stays(deployment: Deployment)
     kept = {"suppressions"}  # the opt-out
     assert not [name for name, rows in left.items() if "u1@b1" in str(rows) and name not in kept]
     assert [len(left[name]) for name in ("users", "user_tokens", "mailboxes", "emails")] == [1] * 4
-    assert [len(left[name]) for name in ("customers", "invoices", "tasks", "leads")] == [1, 2, 2, 2]
+    assert [len(left[name]) for name in ("customers", "invoices", "tasks", "leads")] == [1, 2, 3, 2]
     assert "U1.png" not in documents(deployment)
     assert "mail/U1.eml" not in documents(deployment)
 
@@ -49,7 +49,8 @@ def test_what_the_business_needs_is_detached_from_who_goes(deployment: Deploymen
     fill(deployment, "B1")
     lock(deployment)
     night(deployment)
-    assert one(deployment, "SELECT user_id AS x FROM ponctuel.tasks WHERE id = 'KU1'") is None
+    tasks = deployment.rows("SELECT id, user_id FROM ponctuel.tasks WHERE id IN ('KU1', 'VU1')")
+    assert tasks == [{"id": "VU1", "user_id": None}]
     assert one(deployment, "SELECT closer_id AS x FROM ponctuel.leads WHERE id = 'LU1'") is None
     handed = deployment.rows(
         "SELECT id, user_id FROM ponctuel.appointments WHERE id IN ('AU1', 'RU1')"

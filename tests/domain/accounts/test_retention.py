@@ -36,7 +36,7 @@ def test_every_statement_can_be_run(deployment: Deployment, scope: str) -> None:
     phases: tuple[Phase, ...] = ("access", "children", "parent")
     with deployment.database.begin() as connection:
         for phase in phases:
-            for _table, statement in retention.statements(scope, phase):
+            for _table, _concerned, statement in retention.statements(scope, phase):
                 connection.execute(text(statement), values)
         for _table, statement in retention.remains(scope):
             assert connection.execute(text(statement), values).scalar_one() == 0
