@@ -72,7 +72,7 @@ def verdict(deployment: Deployment, expected: AbstractSet[Key]) -> Counter[str]:
     for _ in range(MOST_NIGHTS):
         if deployment.rows(_LEFT)[0]["n"] == 0:
             break
-        nights(deployment)
+        nights(deployment, erased=True)
     accepted = Counter(entry.message_id for entry in deployment.smtp.accepted())
     ledger = [m for m in deployment.messages() if m["state"] in ("accepted", "uncertain")]
     names = Counter((m["kind"], m["subject"], m["cycle"], m["step"]) for m in ledger)
