@@ -117,8 +117,8 @@ def one_large(
         mirror = mirrored(dovecot, scratch / f"mbsync-{number}")
         theirs.append(pulled(mirror))
         assert sum(1 for _ in mirror.copies()) == size.mails
-        # It stays until the end: where many files have just been taken away, ext4 looks for new
-        # inodes up to ten times as long, and whoever comes next would pay for it.
+        # It stays until the end: where many files have just been removed, making others takes many
+        # times as long, and whoever comes next would pay for it.
         again = mirrored(dovecot, scratch / f"unsynced-{number}", fsync=False)
         without_fsync.append(pulled(again))
         ours_now = reader(server, dovecot, ["large"], scratch / f"store-{number}")

@@ -21,7 +21,7 @@ from chalice import Blueprint  # type: ignore[attr-defined]  # Chalice marks no 
 
 from chalicelib.domain.agenda import people, queries, subjects
 from chalicelib.domain.agenda.settling import Resolve
-from chalicelib.domain.agenda.telling import REMINDER, Tell
+from chalicelib.domain.agenda.telling import Tell
 from chalicelib.outbox.plan import Plan
 from chalicelib.runner.change import Change, Tolerated
 from chalicelib.runner.invocation import scheduled
@@ -85,7 +85,7 @@ JOB = Job(
         Step(
             name="remind",
             items=subjects.APPOINTMENTS.items(),
-            effect=Tell(subjects.APPOINTMENTS, REMINDER),
+            effect=Tell(subjects.APPOINTMENTS, subjects.REMINDER),
             batch=BATCH,
         ),
     ),

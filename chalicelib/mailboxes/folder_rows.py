@@ -14,6 +14,7 @@ from chalicelib.mailboxes.folders import (
     failures_with,
     parked_for,
 )
+from chalicelib.mailboxes.parameters import FOLDER, UIDVALIDITY
 from chalicelib.providers.imap.port import Folder, Opened
 
 _ADD = text("""
@@ -68,8 +69,10 @@ UPDATE ponctuel.email_troubles SET uidvalidity = :uidvalidity
  WHERE folder_id = :folder_id AND uidvalidity = :before
 """)
 
-# Places under another UIDVALIDITY have served their turn: what is still there has a new one.
-_SETTLED = text("""
+# Places under another UIDVALIDITY have served their turn: what is still there has a new one. They
+# are looked at one by one (`+ 0` keeps the planner to the index of e-mails), and changed by where
+# they are: joined with all places of the folder, they take seconds where there is not one of them.
+_SETTLED = text(f"""
 WITH settled AS (
   UPDATE ponctuel.mailbox_folders
      SET seen_exists = :exists, seen_uidnext = :uidnext, highestmodseq = :modseq, failures = 0,
@@ -77,22 +80,22 @@ WITH settled AS (
          error_code = CASE WHEN state = 'parked' THEN error_code END,
          error = CASE WHEN state = 'parked' THEN error END
    WHERE id = :folder_id
+), others AS MATERIALIZED (
+  SELECT p.ctid AS row, p.gone_at IS NULL AS here,
+         EXISTS (SELECT 1 FROM ponctuel.email_places n
+                  WHERE n.email_id = p.email_id AND n.folder_id + 0 = :folder_id
+                    AND n.uidvalidity + 0 = :uidvalidity) AS replaced
+    FROM ponctuel.email_places p
+   WHERE :reset AND p.folder_id = {FOLDER} AND p.uidvalidity <> {UIDVALIDITY}
 ), replaced AS (
   DELETE FROM ponctuel.email_places p
-   WHERE :reset AND p.folder_id = :folder_id AND p.uidvalidity <> :uidvalidity
-     AND EXISTS (SELECT 1 FROM ponctuel.email_places n
-                  WHERE n.email_id = p.email_id AND n.folder_id = p.folder_id
-                    AND n.uidvalidity = :uidvalidity)
+   WHERE p.ctid = ANY (ARRAY(SELECT o.row FROM others o WHERE o.replaced))
 ), forgotten AS (
   DELETE FROM ponctuel.email_troubles
    WHERE :reset AND folder_id = :folder_id AND uidvalidity <> :uidvalidity
 ), lost AS (
   UPDATE ponctuel.email_places p SET gone_at = ponctuel.clock()
-   WHERE :reset AND p.folder_id = :folder_id AND p.uidvalidity <> :uidvalidity
-     AND p.gone_at IS NULL
-     AND NOT EXISTS (SELECT 1 FROM ponctuel.email_places n
-                      WHERE n.email_id = p.email_id AND n.folder_id = p.folder_id
-                        AND n.uidvalidity = :uidvalidity)
+   WHERE p.ctid = ANY (ARRAY(SELECT o.row FROM others o WHERE o.here AND NOT o.replaced))
   RETURNING 1
 )
 SELECT count(*) FROM lost

@@ -9,6 +9,11 @@ from typing import Any
 
 import pytest
 
+from chalicelib.jobs import job
+from chalicelib.runner.deadline import Deadline
+from chalicelib.runner.invocation import bench_for
+from chalicelib.runner.request import request
+from chalicelib.runner.work import work
 from tests import factories
 from tests.harness import NOW, TODAY, Deployment
 
@@ -301,7 +306,15 @@ def test_no_reminder_for_an_instant_before_the_appointment_was_made(
 
 @pytest.mark.parametrize(
     ("offsets", "minutes"),
-    [("15", 15), (" 15 ; 15", 15), ("bientôt", 60), ("", 60), ("-15", 60), ("99999999999", 60)],
+    [
+        ("15", 15),
+        (" 15 ; 15", 15),
+        ("bientôt", 60),
+        ("", 60),
+        ("-15", 15),
+        ("- 15", 60),
+        ("99999999999", 60),
+    ],
 )
 def test_offsets_are_the_appointments_then_the_users_then_the_usual_ones(
     deployment: Deployment, offsets: str, minutes: int
@@ -467,3 +480,196 @@ def test_a_dry_run_says_what_the_run_then_does(deployment: Deployment) -> None:
     told = sorted(c["subject"] for c in report["changes"] if c["change"] == "told")
     assert told == sorted(row[1] for row in notifications(deployment))
     assert {"change": "invoices_overdue", "business_id": "B1", "subject": "F1"} in report["changes"]
+
+
+@pytest.mark.parametrize("due_at", ["-infinity", "infinity"])
+def test_a_date_that_is_none_stops_nobody(deployment: Deployment, due_at: str) -> None:
+    open_business(deployment)
+    overdue(deployment, "FI")
+    deployment.execute("UPDATE ponctuel.invoices SET due_on = '-infinity'")
+    overdue(deployment, "F1")
+    overdue(deployment, "FN", balance="NaN", total=100)
+    task(deployment, "TI", critical=True, due_on=None, due_at=due_at)
+    task(deployment, "TD", critical=True, due_on=due_at)
+    task(deployment, "T1", critical=True, due_on=TODAY - timedelta(3))
+    appointment(deployment, "AI", starts_at=due_at)
+    appointment(deployment, starts_at=LATER + timedelta(hours=1))
+    deployment.tick(JOB)
+    assert deployment.last_run(JOB)["status"] == "succeeded"
+    told = notifications(deployment)
+    assert {row[1] for row in told} - {"TI", "TD"} == {"FI", "F1", "T1", "A1"}
+    assert (("task_overdue", "TI", "U2") in told) == (due_at == "-infinity")
+    [unknown] = deployment.rows("SELECT status FROM ponctuel.invoices WHERE id = 'FN'")
+    assert unknown == {"status": "sent"}
+
+
+@pytest.mark.parametrize("digest", [False, True])
+def test_an_appointment_that_is_set_back_is_reminded_of(
+    deployment: Deployment, digest: bool
+) -> None:
+    open_business(deployment)
+    if digest:
+        insert(deployment, "user_preferences", business_id="B1", user_id="U2", digest=True)
+    start = LATER + timedelta(hours=25, minutes=20)
+    appointment(deployment, "A1", starts_at=start, offsets="1440")
+    appointment(deployment, "A2", starts_at=start, offsets="1440")
+    deployment.tick(JOB)
+    deployment.execute("UPDATE ponctuel.appointments SET status = 'cancelled' WHERE id = 'A1'")
+    deployment.execute(
+        "UPDATE ponctuel.appointments SET starts_at = :new WHERE id = 'A2'",
+        new=start + timedelta(days=3),
+    )
+    # The one is cancelled by delivery, at its minute; the other was settled by the run before.
+    deployment.tick(JOB)
+    assert notifications(deployment, resolved_at=None) == []
+    deployment.execute("UPDATE ponctuel.appointments SET starts_at = :new", new=start)
+    deployment.tick("deliver_messages", hours=0.4)
+    deployment.execute("UPDATE ponctuel.appointments SET status = 'scheduled'")
+    deployment.tick(JOB, hours=0.6)
+    deployment.tick(JOB)
+    # A1's instant had passed when the run before this one saw it cancelled no longer.
+    assert mails(deployment) == [("reminder", "u2@b1.example")] * 2
+    assert len(notifications(deployment, resolved_at=None)) == 2
+    assert len(notifications(deployment)) == 2
+
+
+def test_a_reminder_that_delivery_let_go_leaves_once_the_appointment_is_set_back(
+    deployment: Deployment,
+) -> None:
+    open_business(deployment)
+    appointment(deployment, offsets="1440", starts_at=LATER + timedelta(hours=25, minutes=20))
+    deployment.tick(JOB)
+    deployment.execute("UPDATE ponctuel.appointments SET status = 'cancelled'")
+    deployment.tick("deliver_messages", hours=1.5)
+    assert [m["state"] for m in deployment.messages()] == ["cancelled"]
+    deployment.execute("UPDATE ponctuel.appointments SET status = 'scheduled'")
+    deployment.tick(JOB, hours=0.5)
+    deployment.tick(JOB)
+    assert mails(deployment) == [("reminder", "u2@b1.example")]
+    assert len(notifications(deployment, resolved_at=None)) == 1
+
+
+def test_a_move_makes_up_for_no_instant_that_has_passed_and_an_outage_does(
+    deployment: Deployment,
+) -> None:
+    open_business(deployment)
+    appointment(deployment, "A1", offsets="4320", starts_at=NOW + timedelta(days=20))
+    appointment(deployment, "A2", offsets="4320", starts_at=LATER + timedelta(hours=82))
+    deployment.tick(JOB)
+    deployment.execute(
+        "UPDATE ponctuel.appointments SET starts_at = :new WHERE id = 'A1'",
+        new=LATER + timedelta(hours=41),
+    )
+    deployment.tick(JOB)
+    assert notifications(deployment) == []
+    deployment.tick(JOB, hours=24)
+    assert notifications(deployment) == [("appointment", "A2", "U2")]
+    assert mails(deployment) == [("reminder", "u2@b1.example")]
+
+
+def test_a_digest_that_would_say_nothing_is_not_planned(deployment: Deployment) -> None:
+    open_business(deployment)
+    insert(deployment, "user_preferences", business_id="B1", user_id="U2", digest=True)
+    task(deployment)
+    appointment(deployment, starts_at=LATER + timedelta(hours=24, minutes=30))
+    deployment.tick(JOB)
+    deployment.execute("UPDATE ponctuel.tasks SET snoozed_until = '2026-03-11 09:30Z'")
+    deployment.database.set_clock(datetime(2026, 3, 11, 7, 0, tzinfo=UTC))
+    for hours in (0, 1, 1):
+        deployment.tick(JOB, hours=hours)
+    assert [m for m in deployment.messages() if m["kind"] == "agenda.digest"] == []
+    deployment.tick(JOB)
+    assert ("digest", "u2@b1.example") in mails(deployment)
+
+
+def test_a_task_with_an_hour_that_is_given_a_new_one_is_told_again(deployment: Deployment) -> None:
+    open_business(deployment)
+    earlier = LATER - timedelta(hours=22)
+    task(deployment, due_at=LATER - timedelta(minutes=30), overdue_told_at=earlier)
+    deployment.tick(JOB)
+    assert notifications(deployment) == [("task_overdue", "T1", "U2")]
+
+
+def test_a_task_of_a_day_escalates_a_day_after_it_ended_where_its_user_is(
+    deployment: Deployment,
+) -> None:
+    open_business(deployment)
+    deployment.execute("UPDATE ponctuel.users SET zone = 'Pacific/Honolulu' WHERE id = 'U2'")
+    task(deployment, critical=True, due_on=TODAY - timedelta(1))
+    deployment.database.set_clock(datetime(2026, 3, 11, 9, 0, tzinfo=UTC))
+    deployment.tick(JOB, hours=0)
+    assert notifications(deployment) == [("task_overdue", "T1", "U2")]
+    deployment.tick(JOB)  # 10 March ended there at 10:00 UTC
+    assert notifications(deployment, user_id="U1") == [("task_escalated", "T1", "U1")]
+
+
+def test_an_invoice_given_time_is_unmarked_though_nobody_was_there_to_be_told(
+    deployment: Deployment,
+) -> None:
+    open_business(deployment)
+    deployment.execute("UPDATE ponctuel.users SET active = false")
+    overdue(deployment, total=100, balance=100)
+    overdue(deployment, "FH", total=100, balance=100)
+    deployment.execute("UPDATE ponctuel.invoices SET status = 'overdue' WHERE id = 'FH'")
+    deployment.tick(JOB)
+    deployment.execute("UPDATE ponctuel.invoices SET due_on = due_on + 10")
+    deployment.tick(JOB)
+    statuses = deployment.rows("SELECT id, status FROM ponctuel.invoices ORDER BY id")
+    assert [tuple(row.values()) for row in statuses] == [("F1", "sent"), ("FH", "overdue")]
+    # Marked by hand since: it stays.
+    deployment.execute("UPDATE ponctuel.invoices SET status = 'overdue'")
+    deployment.tick(JOB)
+    assert {row["status"] for row in deployment.rows("SELECT status FROM ponctuel.invoices")} == {
+        "overdue"
+    }
+
+
+def test_the_appointment_of_somebody_who_has_left_is_the_owners(deployment: Deployment) -> None:
+    open_business(deployment)
+    deployment.execute("UPDATE ponctuel.users SET active = false WHERE id = 'U2'")
+    appointment(deployment, "A1", starts_at=LATER + timedelta(hours=1))
+    appointment(deployment, "A2", starts_at=LATER + timedelta(hours=1), user_id="nobody")
+    deployment.tick(JOB)
+    assert sorted(notifications(deployment)) == [
+        ("appointment", "A1", "U1"),
+        ("appointment", "A2", "U1"),
+    ]
+    assert mails(deployment) == [("reminder", "u1@b1.example")] * 2
+
+
+def test_a_reminder_for_the_start_itself_leaves_then(deployment: Deployment) -> None:
+    open_business(deployment)
+    appointment(deployment, offsets="0", starts_at=LATER + timedelta(minutes=20))
+    deployment.tick(JOB)
+    deployment.tick("deliver_messages", hours=0.35)
+    assert mails(deployment) == [("reminder", "u2@b1.example")]
+
+
+def test_a_task_that_escalated_is_once_in_the_digest_and_once_unresolved(
+    deployment: Deployment,
+) -> None:
+    open_business(deployment)
+    insert(deployment, "user_preferences", business_id="B1", user_id="U1", digest=True)
+    task(deployment, critical=True, user_id="U1", due_on=TODAY - timedelta(2))
+    deployment.tick(JOB)
+    deployment.tick(JOB, hours=24 * 3)
+    deployment.tick(JOB)
+    assert len(notifications(deployment, kind="agenda.task_escalated")) == 2
+    assert len(notifications(deployment, kind="agenda.task_escalated", resolved_at=None)) == 1
+    deployment.database.set_clock(datetime(2026, 3, 14, 7, 0, tzinfo=UTC))
+    deployment.tick(JOB, hours=0)
+    assert letters(deployment)[-1].count("Commander les ferrures") == 1
+
+
+def test_two_runs_of_one_minute_are_two_emails(deployment: Deployment) -> None:
+    open_business(deployment)
+    task(deployment, "T1", title="Première")
+    deployment.tick(JOB)
+    task(deployment, "T2", title="Seconde")
+    with bench_for(job(JOB), holder="test") as bench:
+        request(bench.engine, job(JOB), job(JOB).zone, door="cli")
+        work(job(JOB), bench, Deadline.after(300))
+    assert [("Première" in mail, "Seconde" in mail) for mail in letters(deployment)] == [
+        (True, False),
+        (False, True),
+    ]

@@ -16,6 +16,8 @@ from chalicelib.mail.quotation import snippet
         ("<p onclick=a() style='color:red'>x</p>", "<p>x</p>"),
         ("<script>alert(1)</script>x<style>p{}</style>", "x"),
         ('<a href="javascript:alert(1)">x</a>', '<a rel="noopener noreferrer nofollow">x</a>'),
+        ("<p title='&#7;'>a&#1;&#x7f;&#12;b&#0;</p>", '<p title="">ab\ufffd</p>'),
+        ('<img src="cid:a" alt="e&#8;e">', '<img src="cid:a" alt="ee">'),
         ('<a href=" java\nscript:alert(1)">x</a>', '<a rel="noopener noreferrer nofollow">x</a>'),
         ('<a href="\x01javascript\t:alert(1)">', '<a rel="noopener noreferrer nofollow"></a>'),
         ('<a href="/logout">x</a>', '<a rel="noopener noreferrer nofollow">x</a>'),

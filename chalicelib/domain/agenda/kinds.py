@@ -19,18 +19,21 @@ from chalicelib.domain.agenda.subjects import (
     APPOINTMENT,
     APPOINTMENTS,
     ESCALATIONS_DUE,
+    INVOICE,
     INVOICES,
+    REMINDER,
     TASKS,
     Subjects,
+    instant,
 )
-from chalicelib.domain.agenda.telling import LATE_AFTER, NOTICE, REMINDER
+from chalicelib.domain.agenda.telling import LATE_AFTER, NOTICE
 from chalicelib.outbox.content import clean
 from chalicelib.outbox.kinds import Cancel, Claimed, Kind, Send, Verdict, register
 from chalicelib.settings import settings
 
 # Of one e-mail; the rest is counted.
 SHOWN = 20
-# An appointment's reminder is let go at its start; see `telling` for the rest.
+# An appointment's reminder is let go about its start; see `telling` for the rest.
 REMINDER_LATE_AFTER = timedelta(hours=12)
 
 _WANTED = """
@@ -46,29 +49,26 @@ wanted AS MATERIALIZED (
               WHEN 'agenda.notice' THEN d.notice = w.notice AND d.kind = w.kind
               ELSE d.kind = :appointment AND d.subject = w.subject AND d.cycle = w.cycle END
 )"""
-_STILL = """
-SELECT a.message_id, a.message, a.kind, a.told_at, f.title, f.body, f.email, f.subject
-  FROM asked a JOIN ({found}) f
-    ON f.business_id = a.business_id AND f.subject = a.subject AND f.cycle = a.cycle
-   AND f.user_id = a.user_id
- WHERE a.kind = '{kind}'"""
 
 
 def _still(subjects: Subjects) -> str:
     # What ranks its rows has to be told which; the others are looked up by the join.
     asked = f"AND {subjects.key} IN (SELECT business_id, subject FROM asked)"
-    only = asked if subjects is APPOINTMENTS else ""
-    return _STILL.format(found=subjects.found.replace("{only}", only), kind=subjects.kind)
+    return subjects.still(asked if subjects is APPOINTMENTS else "")
 
 
 _ITEMS = text(f"""
 WITH {PEOPLE}, {_WANTED},
 still AS ({" UNION ALL ".join(map(_still, (INVOICES, TASKS, ESCALATIONS_DUE, APPOINTMENTS)))}),
-told AS (
+latest AS (
+  SELECT DISTINCT ON (message_id, kind = '{INVOICE}', subject) * FROM still
+   WHERE message = '{DIGEST}' OR email IS NOT NULL
+   ORDER BY message_id, kind = '{INVOICE}', subject, told_at DESC, kind
+), told AS (
   SELECT s.*, row_number() OVER (PARTITION BY message_id ORDER BY told_at DESC, title, subject)
               AS nth,
          count(*) OVER (PARTITION BY message_id) AS total
-    FROM still s WHERE s.message = '{DIGEST}' OR s.email IS NOT NULL
+    FROM latest s
 )
 SELECT message_id, title, body, nth, total FROM told WHERE nth <= {SHOWN}
  ORDER BY message_id, nth
@@ -89,7 +89,7 @@ SELECT w.message_id, a.title, a.location, a.starts_at
   JOIN people p ON p.business_id = w.business_id AND p.user_id = w.user_id
   JOIN ponctuel.appointments a ON a.business_id = w.business_id AND a.user_id = w.user_id
  WHERE w.message = '{DIGEST}' AND a.status = 'scheduled' AND a.starts_at > :now
-   AND (a.starts_at AT TIME ZONE p.zone)::date = p.today
+   AND ({instant("a.starts_at")} AT TIME ZONE p.zone)::date = p.today
  ORDER BY w.message_id, a.starts_at, a.id
 """)
 

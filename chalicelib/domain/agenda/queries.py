@@ -8,12 +8,17 @@ from chalicelib.domain.agenda.people import PEOPLE
 from chalicelib.domain.agenda.subjects import (
     APPOINTMENT,
     ESCALATION,
+    ESCALATIONS_DUE,
     INVOICE,
     INVOICE_CYCLE,
     INVOICE_IS_OVERDUE,
+    INVOICES,
+    NOT_BEGUN,
+    OWED,
     STARTS,
     TASK,
     TASK_CYCLE,
+    TASKS,
 )
 
 DIGEST = "agenda.digest"
@@ -24,29 +29,39 @@ INVOICES_NEWLY_OVERDUE = f"""
 WITH {PEOPLE}
 SELECT i.business_id, i.id AS item
   FROM ponctuel.invoices i JOIN businesses_here b ON b.business_id = i.business_id
- WHERE i.status IN ('sent','partial') AND i.balance > 0 AND i.due_on < b.today
+ WHERE i.status IN ('sent','partial') AND {OWED} AND i.due_on < b.today
 """
-MARK_OVERDUE = """
+# Noted in the ledger, of nobody: who marks an invoice by hand has a reason.
+_MARKED = "agenda.invoice_marked"
+MARK_OVERDUE = f"""
+, noted AS (
+  INSERT INTO ponctuel.agenda_told (business_id, kind, subject, cycle, user_id, at, told_at)
+  SELECT business_id, '{_MARKED}', item, '', '', ponctuel.clock(), ponctuel.clock() FROM batch
+      ON CONFLICT DO NOTHING
+)
 UPDATE ponctuel.invoices SET status = 'overdue'
  WHERE (business_id, id) IN (SELECT business_id, item FROM batch)
    AND status IN ('sent','partial') AND balance > 0
 """
-# Of those that were told of as overdue: who marks an invoice by hand has a reason.
 INVOICES_GIVEN_TIME = f"""
 WITH {PEOPLE}
 SELECT i.business_id, i.id AS item
   FROM ponctuel.invoices i JOIN businesses_here b ON b.business_id = i.business_id
  WHERE i.status = 'overdue' AND i.balance > 0 AND i.due_on >= b.today
    AND EXISTS (SELECT 1 FROM ponctuel.agenda_told d
-                WHERE d.business_id = i.business_id AND d.kind = '{INVOICE}' AND d.subject = i.id)
+                WHERE d.business_id = i.business_id AND d.kind = '{_MARKED}' AND d.subject = i.id)
 """
-UNMARK_OVERDUE = """
+UNMARK_OVERDUE = f"""
+, forgotten AS (
+  DELETE FROM ponctuel.agenda_told
+   WHERE kind = '{_MARKED}' AND (business_id, subject) IN (SELECT business_id, item FROM batch)
+)
 UPDATE ponctuel.invoices
    SET status = CASE WHEN balance < total THEN 'partial' ELSE 'sent' END
  WHERE (business_id, id) IN (SELECT business_id, item FROM batch) AND status = 'overdue'
 """
 
-# What was told and is no longer so: paid, done, cancelled, moved, begun, deleted.
+# What was told and is no longer so: paid, done, cancelled, moved, begun, deleted, escalated anew.
 SETTLED = f"""
 WITH {PEOPLE}, told AS (
   SELECT d.* FROM ponctuel.agenda_told d JOIN businesses_here b ON b.business_id = d.business_id
@@ -64,9 +79,13 @@ SELECT d.business_id, d.id::text FROM told d
 UNION ALL
 SELECT d.business_id, d.id::text FROM told d
   LEFT JOIN ponctuel.appointments a ON a.business_id = d.business_id AND a.id = d.subject
-   AND a.status = 'scheduled' AND a.starts_at > CAST(:now AS timestamptz)
+   AND a.status = 'scheduled' AND {NOT_BEGUN}
    AND {STARTS} = regexp_replace(d.cycle, '/[0-9]+$', '')
  WHERE d.kind = '{APPOINTMENT}' AND a.id IS NULL
+UNION
+SELECT d.business_id, d.id::text
+  FROM told d JOIN told later USING (business_id, kind, subject, user_id)
+ WHERE d.kind = '{ESCALATION}' AND later.id > d.id
 """
 
 # The day of the digest: today from its hour on, else the one before.
@@ -82,12 +101,15 @@ SELECT p.business_id, p.user_id, p.email, {_DAY} AS day FROM people p
                       AND m.subject = p.user_id AND m.cycle = {_DAY}::text AND m.step = ''
                       AND NOT m.key_free)
 """
+# As the guard asks: none is planned that would say nothing.
+_PENDING = " UNION ALL ".join(each.still() for each in (INVOICES, TASKS, ESCALATIONS_DUE))
 DIGESTS_DUE = f"""
-WITH {PEOPLE}
-SELECT d.business_id, d.user_id AS item FROM ({_DIGESTS}) d
- WHERE EXISTS (SELECT 1 FROM ponctuel.agenda_told t
-                WHERE t.business_id = d.business_id AND t.user_id = d.user_id
-                  AND t.resolved_at IS NULL)
+WITH {PEOPLE}, digests AS MATERIALIZED ({_DIGESTS}), asked AS MATERIALIZED (
+  SELECT t.business_id, t.kind, t.subject, t.cycle, t.user_id
+    FROM digests d JOIN ponctuel.agenda_told t
+      ON t.business_id = d.business_id AND t.user_id = d.user_id AND t.resolved_at IS NULL
+   WHERE t.kind <> '{APPOINTMENT}')
+SELECT DISTINCT business_id, user_id AS item FROM ({_PENDING}) pending
 """
 PLAN_DIGESTS = f"""
 WITH {PEOPLE}

@@ -17,16 +17,16 @@ from sqlalchemy.exc import DBAPIError
 
 from chalicelib import logs
 from chalicelib.db.sqlstate import database_error
-from chalicelib.domain.agenda.subjects import Subjects, iso
+from chalicelib.domain.agenda.subjects import REMINDER, Subjects
 from chalicelib.outbox.plan import Plan
 from chalicelib.runner.job import Batch, ItemError, Outcome, Preview, Run
 
 NOTICE = "agenda.notice"
-REMINDER = "agenda.reminder"
 LATE_AFTER = timedelta(days=2)
 
 # All that a user is told of in one run and step is one e-mail.
-_NOTICE = iso("CAST(:now AS timestamptz)")
+_NOTICE = """to_char(CAST(:now AS timestamptz) AT TIME ZONE 'UTC',
+               'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
 
 # Both from the candidates, and not one from the other: PostgreSQL would join them row by row. The
 # lease keeps others from telling meanwhile.
@@ -37,13 +37,23 @@ INSERT INTO ponctuel.agenda_told
 SELECT business_id, '{kind}', subject, cycle, user_id,
        CASE WHEN email IS NOT NULL THEN {notice} END, at, ponctuel.clock()
   FROM candidates
+    ON CONFLICT (business_id, kind, subject, cycle, user_id)
+    DO UPDATE SET resolved_at = NULL, notice = excluded.notice, at = excluded.at
 """
 # The id can be told from what it is about, and is a UUID to whoever wants one.
 _SHOWN = """, shown AS (
   INSERT INTO ponctuel.notifications
          (business_id, id, user_id, kind, subject, cycle, title, body, link, created_at)
   SELECT c.business_id, {id}, c.user_id, '{kind}', c.subject, c.cycle, c.title, c.body, c.link, c.at
-    FROM candidates c
+    FROM candidates c{unless}
+)"""
+# An appointment that was cancelled and is set back, or moved away and back, has its row already.
+_UNLESS = """
+   WHERE NOT EXISTS (SELECT 1 FROM ponctuel.notifications n
+                      WHERE n.business_id = c.business_id AND n.id = {id})"""
+_AGAIN = """, again AS (
+  UPDATE ponctuel.notifications SET resolved_at = NULL
+   WHERE (business_id, id) IN (SELECT c.business_id, {id} FROM candidates c)
 )"""
 
 
@@ -64,8 +74,7 @@ SELECT business_id, '{message}' AS kind, user_id AS subject, {notice} || '/{kind
 _REMINDERS = """
 SELECT business_id, '{message}' AS kind, subject, cycle, user_id AS step, 'email' AS channel,
        'user:' || user_id AS person, email AS recipient, CAST('{{}}' AS jsonb) AS content,
-       at AS not_before, least(starts_at, greatest(until, at + interval '5 minutes'))
-         AS expires_at,
+       at AS not_before, greatest(at + interval '5 minutes', least(starts_at, until)) AS expires_at,
        CAST(NULL AS jsonb) AS lines, CAST(NULL AS text) AS order_key
   FROM ({told}) t WHERE email IS NOT NULL
 """
@@ -84,7 +93,7 @@ class Tell:
         errors: list[ItemError] = []
         try:
             with connection.begin_nested():
-                told = self._tell(connection, batch, _SHOWN)
+                told = self._tell(connection, batch, self._show())
         except DBAPIError as error:
             if database_error(error) is not None:
                 raise
@@ -107,6 +116,11 @@ class Tell:
             text(f"WITH batch AS ({batch.cte}) {self._candidates()}"), batch.parameters
         ).mappings()
         return Preview(changes=[_shown(row) for row in rows], messages=messages)
+
+    def _show(self) -> str:
+        if self.message == REMINDER:
+            return _SHOWN.replace("{unless}", _UNLESS) + _AGAIN
+        return _SHOWN.replace("{unless}", "")
 
     def _candidates(self) -> str:
         # Somebody's view may have a user twice.

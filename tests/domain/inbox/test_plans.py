@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, TextClause, text
 
 from chalicelib.domain.inbox import threads
-from chalicelib.mailboxes import places
+from chalicelib.mailboxes import folder_rows, places
 from tests.domain.inbox.world import World
 
 MAILS, ASKED = 3000, 250
@@ -70,7 +70,9 @@ def asked(**more: Any) -> list[dict[str, Any]]:
     return [{"uid": n, **more} for n in range(1, ASKED + 1)]
 
 
-@pytest.mark.parametrize("statement", ["holders", "members", "keep", "sizes", "compare", "flags"])
+@pytest.mark.parametrize(
+    "statement", ["holders", "members", "keep", "sizes", "compare", "flags", "settled"]
+)
 def test_it_reads_what_it_looks_up(
     unknown: tuple[Connection, dict[str, Any]], statement: str
 ) -> None:
@@ -96,6 +98,10 @@ def test_it_reads_what_it_looks_up(
         "compare": (
             places._COMPARE,
             {"server": [{"uid": n} for n in range(1, MAILS)], "last_uid": MAILS},
+        ),
+        "settled": (
+            folder_rows._SETTLED,
+            {"exists": MAILS, "uidnext": 1, "modseq": 1, "checked": True, "reset": True},
         ),
         "flags": (places._FLAGS, {"flags": asked(flags=["\\Seen"])}),
     }  # fmt: skip
