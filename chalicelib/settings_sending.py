@@ -96,6 +96,11 @@ class SendingSettings:
         "ACCOUNT_DELETION_DAYS", parse.whole_number(8, 90), 30,
         meaning="délai entre la demande de suppression d'un compte et son effacement, en jours",
         example="30")
+    stripe_api_key: Setting[str | None] = Setting(
+        "STRIPE_API_KEY", parse.provider_secret, None, secret=True,
+        meaning="clé restreinte de Stripe (écriture sur Customers), pour y effacer les clients "
+        "dont le compte est effacé",
+        example="rk_live_51Hxyz…")
     reply_pause_days: Setting[int] = Setting(
         "REPLY_PAUSE_DAYS", parse.whole_number(0, 90), 7,
         meaning="pause des relances d'un client qui répond sur WhatsApp, en jours ; 0 : aucune",

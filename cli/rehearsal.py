@@ -121,6 +121,8 @@ _CHANGES = {
     "deletions_blocked": "suppression de compte bloquée",
     "deletions_resumed": "suppression de compte débloquée, avec un nouveau préavis",
     "deletions_locked": "compte verrouillé avant effacement",
+    "deletions_erased": "compte effacé",
+    "archive_purged": "pièce comptable purgée de l'archive",
     "told": "notification dans l'application",
     "resolved": "notification réglée",
     "invoices_overdue": "facture marquée en retard",

@@ -60,6 +60,11 @@ _COUNTS = {
     "deletions_postponed": ("suppression reportée", "suppressions reportées"),
     "deletions_changed": ("compte à revoir demain", "comptes à revoir demain"),
     "deletions_locked": ("compte verrouillé", "comptes verrouillés"),
+    "deletions_erased": ("compte effacé", "comptes effacés"),
+    "erasures_waiting": ("effacement à poursuivre", "effacements à poursuivre"),
+    "erasures_held": ("effacement suspendu", "effacements suspendus"),
+    "erasures_blocked": ("effacement bloqué", "effacements bloqués"),
+    "archive_purged": ("pièce d'archive purgée", "pièces d'archive purgées"),
     # Of overdue_and_reminders.
     "told": ("notification", "notifications"),
     "resolved": ("notification réglée", "notifications réglées"),

@@ -9,7 +9,9 @@
 3. **lock**: accounts whose date has passed are locked, 50 a night, after everything was asked again
    in that transaction. From there on nobody can cancel. Far more than usual at once: none is, and
    an operator decides.
-4. What is locked is erased, once its last letter has left.
+4. **erase**: what is locked is erased, once its last letter has left: step by step, each with its
+   receipt. The accounting records of a business that goes are archived.
+5. **purge**: what has been in the archive for its ten years goes too.
 
 Missed nights need no catching up: nothing is early, and who could not be told in time is given
 another week.
@@ -21,7 +23,7 @@ from typing import Any
 
 from chalice import Blueprint  # type: ignore[attr-defined]  # Chalice marks no re-exports
 
-from chalicelib.domain.accounts import following, locking, reminding
+from chalicelib.domain.accounts import archiving, erasing, following, locking, reminding
 from chalicelib.outbox.plan import Plan
 from chalicelib.runner.invocation import scheduled
 from chalicelib.runner.job import Job, Step
@@ -37,7 +39,8 @@ JOB = Job(
         Step(name="adopt", items=following.TO_FOLLOW, effect=following.Follow()),
         Step(name="remind", items=reminding.TO_REMIND, effect=Plan(select=reminding.REMINDERS)),
         Step(name="lock", items=locking.DUE, effect=locking.Lock(), batch=locking.MOST_PER_RUN),
-        # Step(name="erase", items=erasing.LOCKED, effect=erasing.Erase()),
+        Step(name="erase", items=erasing.LOCKED, effect=erasing.Erase()),
+        Step(name="purge", items=archiving.TO_PURGE, effect=archiving.Purge()),
     ),
     memory_mb=768,
     timeout_s=300,

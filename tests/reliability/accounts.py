@@ -1,5 +1,5 @@
 """What the reliability tests give `account_deletions` to do: accounts whose week begins at the next
-slot. Each must be told of its date, locked once, and get its last letter, each exactly once.
+slot. Each must be told of its date, erased, and get its last letter, each exactly once.
 
 Their users are in Noumea, where it is noon when the job runs: nothing waits for the morning.
 """
@@ -28,7 +28,7 @@ SELECT :id, :business, :user, 'scheduled', ponctuel.clock(), 'application',
 """
 _LEFT = """
 SELECT count(*) AS n FROM ponctuel.account_deletions
- WHERE state NOT IN ('locked', 'erasing', 'erased')
+ WHERE state <> 'erased'
 """
 _TOLD = """
 SELECT d.business_id, d.id::text AS id,
@@ -38,7 +38,7 @@ SELECT d.business_id, d.id::text AS id,
        bool_or(m.kind = 'accounts.deletion_final') AS ended
   FROM ponctuel.account_deletions d
   JOIN ponctuel.messages m ON m.business_id = d.business_id AND m.subject = d.id::text
- WHERE d.state = 'locked' AND m.state IN ('accepted', 'uncertain')
+ WHERE d.state = 'erased' AND m.state IN ('accepted', 'uncertain')
  GROUP BY d.business_id, d.id
 """
 
@@ -49,7 +49,7 @@ def load(deployment: Deployment) -> None:
         _schedule(deployment, FIRST + n, f"B{1 + n % 2}")
 
 
-EXPECTED = frozenset((f"B{1 + n % 2}", str(FIRST + n), "locked") for n in range(6))
+EXPECTED = frozenset((f"B{1 + n % 2}", str(FIRST + n), "erased") for n in range(6))
 # Letters that name them alone.
 LETTERS = tuple(key[1] for key in sorted(EXPECTED))
 
@@ -57,7 +57,7 @@ LETTERS = tuple(key[1] for key in sorted(EXPECTED))
 def add(deployment: Deployment, n: int) -> set[Key]:
     business = f"B{1 + n % 2}"
     _schedule(deployment, ADDED + n, business)
-    return {(business, str(ADDED + n), "locked")}
+    return {(business, str(ADDED + n), "erased")}
 
 
 def _schedule(deployment: Deployment, id: int, business: str) -> None:
@@ -68,16 +68,16 @@ def _schedule(deployment: Deployment, id: int, business: str) -> None:
 
 def verdict(deployment: Deployment, expected: AbstractSet[Key]) -> Counter[str]:
     """After the nights that come anyway: counts accounts that were not told of their date and
-    locked, and letters that came twice or that nobody asked for."""
+    erased, and letters that came twice or that nobody asked for."""
     for _ in range(MOST_NIGHTS):
         if deployment.rows(_LEFT)[0]["n"] == 0:
             break
-        nights(deployment)
+        nights(deployment, erased=True)
     accepted = Counter(entry.message_id for entry in deployment.smtp.accepted())
     ledger = [m for m in deployment.messages() if m["state"] in ("accepted", "uncertain")]
     names = Counter((m["kind"], m["subject"], m["cycle"], m["step"]) for m in ledger)
     done = {
-        (row["business_id"], row["id"], "locked")
+        (row["business_id"], row["id"], "erased")
         for row in deployment.rows(_TOLD)
         if row["reminded"] and row["ended"]
     }

@@ -48,6 +48,11 @@ REASONS: Final = {
     NO_USER: "l'application n'a plus ce compte : à approuver, pour effacer ce qui en reste",
     SURGE: "beaucoup plus de comptes que d'habitude sont à effacer : à approuver",
     NOT_TOLD: "aucun message n'a pu prévenir la personne : à approuver",
+    # Of what is being erased; each night tries again.
+    "files_failed": "des documents ne peuvent pas être effacés du stockage",
+    "stripe_failed": "le client ne peut pas être effacé chez Stripe",
+    "erasing_failed": "une étape de l'effacement échoue nuit après nuit",
+    "remains": "la vérification trouve encore des données de la personne",
 }
 
 Action = Literal["adopt", "move", "tie", "cancel", "block", "heal"]

@@ -99,9 +99,17 @@ def texts(deployment: Deployment) -> list[tuple[str, str]]:
     return [(" ".join(row["subject"].split()), " ".join(row["text"].split())) for row in rows]
 
 
-def nights(deployment: Deployment, count: int = 1) -> None:
-    """The job's next slots, each with the morning's sending after it."""
+_TAKEN = """
+UPDATE ponctuel.account_deletions SET leased_until = 'infinity' WHERE state = 'locked'
+"""
+
+
+def nights(deployment: Deployment, count: int = 1, *, erased: bool = False) -> None:
+    """The job's next slots, each with the morning's sending after it. Unless they are to be
+    `erased`, another process has the lease on whoever is locked, and stands still."""
     for _ in range(count):
         deployment.advance_to_slot("account_deletions")
         deployment.tick("account_deletions", hours=0)
+        if not erased:
+            deployment.execute(_TAKEN)
         deployment.tick("deliver_messages", hours=8)
