@@ -19,10 +19,10 @@ from chalicelib.runner.job import Batch, ItemError, Outcome, Preview, Run
 KEPT_YEARS: Final = 10
 
 # Of invoices `t`: when it was issued, as far as is known, and until when it is kept.
-_ISSUED = "COALESCE(t.issued_on, t.due_on, t.updated_at::date)"
+_TODAY = "(ponctuel.clock() AT TIME ZONE 'Europe/Paris')::date"
+_ISSUED = f"COALESCE(t.issued_on, t.due_on, {_TODAY})"
 _UNTIL = f"make_date(extract(year FROM {_ISSUED})::int + {KEPT_YEARS}, 12, 31)"
 # A draft is no accounting record. Neither is what has been kept for long enough.
-_TODAY = "(ponctuel.clock() AT TIME ZONE 'Europe/Paris')::date"
 KEPT: Final = f"(t.status <> 'draft' AND {_UNTIL} >= {_TODAY})"
 
 ARCHIVE: Final = text(f"""
