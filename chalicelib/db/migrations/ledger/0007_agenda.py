@@ -10,7 +10,8 @@ branch_labels = None
 depends_on = None
 
 AGENDA = """
--- What each user was told of, in the application and by e-mail: once for each cycle.
+-- What each user was told of, in the application and by e-mail: once for each cycle; and, of no
+-- user (kind agenda.invoice_marked), which invoices the job has marked overdue.
 CREATE TABLE IF NOT EXISTS ponctuel.agenda_told (
   id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   business_id  text NOT NULL,
