@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test prove bench lint types config package deploy rollback undeploy clean
+.PHONY: help demo serve test browser prove bench lint types config package deploy rollback undeploy clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -27,6 +27,9 @@ serve: $(READY) ## HTTP, mail, mailbox and WhatsApp sandboxes and the scheduler 
 
 test: $(READY) ## the test suite, in parallel
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+
+browser: $(READY) ## the pages in Chromium (apt-get install chromium), at the size of a telephone
+	@$(BIN)/python -m pytest -m slow -rs tests/browser
 
 prove: $(READY) ## the reliability tests at length, with random seeds; ARGS="…"
 	@$(BIN)/python -m tests.prove $(ARGS)

@@ -8,6 +8,7 @@
 | jobs and runs                 | `chalicelib/routes/jobs`,  | operators                           |
 |                               | `chalicelib/routes/runs`   |                                     |
 | pages of customers' links     | `chalicelib/routes/unsubscribe` | a message's recipient       |
+| pages of closers' links       | `chalicelib/routes/closer` | closers, from an e-mail             |
 | health and OpenAPI            | `chalicelib/routes/health`, `openapi` | monitors, developers     |
 
 A job's Lambda imports its own module and never this one.

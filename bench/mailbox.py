@@ -25,6 +25,8 @@ _HTML = '<p style="font-family: Arial, sans-serif; font-size: 14px">%s</p>'
 _WITH_ATTACHMENT, _TEXT_ONLY = 0.1, 0.2
 LARGEST_ATTACHMENT = 200_000
 BODIES = 300
+# UIDs of one command: Dovecot takes 64 kB.
+LINE = 1_000
 _TOKEN = b"NUMBER-OF-IT"
 _START = datetime(2025, 1, 6, 8, 0, tzinfo=UTC)
 
@@ -102,7 +104,9 @@ def index(dovecot: DovecotSandbox, user: str) -> None:
     with IMAPClient("127.0.0.1", dovecot.port, ssl=False, timeout=600) as client:
         client.plain_login(user, PASSWORD)
         client.select_folder("INBOX", readonly=True)
-        client.fetch(client.search(), ["RFC822.SIZE", "INTERNALDATE", "FLAGS"])
+        uids = client.search()
+        for start in range(0, len(uids), LINE):
+            client.fetch(uids[start : start + LINE], ["RFC822.SIZE", "INTERNALDATE", "FLAGS"])
 
 
 def add(engine: Engine, dovecot: DovecotSandbox, users: Sequence[str]) -> str:

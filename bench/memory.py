@@ -21,9 +21,8 @@ QUICK_SMALL = Sample("memory_small", 500, unpaid=500, due=200)
 QUICK_LARGE = Sample("memory_large", 5_000, unpaid=5_000, due=200)
 GOAL = 1.1
 
-# getrusage(2) counts kilobytes on Linux, bytes on macOS.
 _RUN = """
-import resource, sys
+from bench.peak import own_peak
 from chalicelib import jobs
 from chalicelib.runner.deadline import Deadline
 from chalicelib.runner.invocation import bench_for
@@ -32,8 +31,7 @@ job = jobs.job("followups")
 with bench_for(job, holder="bench") as bench:
     results = work(job, bench, Deadline.after(600))
 assert [result.status for result in results] == ["succeeded"], results
-unit = 1 if sys.platform == "darwin" else 1024
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+print(own_peak())
 """
 
 

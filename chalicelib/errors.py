@@ -48,6 +48,12 @@ class NotFound(PonctuelError):
     code = "not_found"
 
 
+class Conflict(PonctuelError):
+    """What is asked for cannot be done as things are (answered 409)."""
+
+    code = "conflict"
+
+
 class DatabaseUnavailable(PonctuelError):
     """PostgreSQL cannot be reached, or refuses writes."""
 

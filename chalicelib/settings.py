@@ -86,6 +86,10 @@ class Settings(SendingSettings, InboxSettings):
         "PUBLIC_URL", parse.public_url, None,
         meaning="adresse publique de l'API, pour les liens des messages",
         example="https://ponctuel.example.fr/api")
+    closer_link_days: Setting[int] = Setting(
+        "CLOSER_LINK_DAYS", parse.whole_number(1, 30), 7,
+        meaning="durée du lien vers la page d'un closer, en jours",
+        example="7")
     # API Gateway answers 504 by itself after 29 s.
     wait_seconds: Setting[int] = Setting(
         "WAIT_SECONDS", parse.whole_number(0, 25), 20,

@@ -82,6 +82,25 @@ class SendingSettings:
         "UNSUBSCRIBE_SECRET_PREVIOUS", parse.secret, None, secret=True,
         meaning="secret d'avant : les liens des anciens messages restent bons",
         example="h2Gd6Sj9Mv3Pq8Za…")
+    link_secret: Setting[str | None] = Setting(
+        "LINK_SECRET", parse.secret, None, secret=True,
+        meaning="secret qui signe les liens des pages (suppression de compte, closer), 32 "
+        "caractères au moins",
+        example="p4Kz7Wn2Qy9Fc6Lb…")
+    link_secret_previous: Setting[str | None] = Setting(
+        "LINK_SECRET_PREVIOUS", parse.secret, None, secret=True,
+        meaning="secret d'avant : ses liens restent bons jusqu'à leur fin",
+        example="r8Vd3Ht6Xm1Sj5Ga…")
+    # GDPR, article 12(3): a request is answered within a month.
+    account_deletion_days: Setting[int] = Setting(
+        "ACCOUNT_DELETION_DAYS", parse.whole_number(8, 90), 30,
+        meaning="délai entre la demande de suppression d'un compte et son effacement, en jours",
+        example="30")
+    stripe_api_key: Setting[str | None] = Setting(
+        "STRIPE_API_KEY", parse.provider_secret, None, secret=True,
+        meaning="clé restreinte de Stripe (écriture sur Customers), pour y effacer les clients "
+        "dont le compte est effacé",
+        example="rk_live_51Hxyz…")
     reply_pause_days: Setting[int] = Setting(
         "REPLY_PAUSE_DAYS", parse.whole_number(0, 90), 7,
         meaning="pause des relances d'un client qui répond sur WhatsApp, en jours ; 0 : aucune",

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from chalicelib import jobs
 from chalicelib.db.engine import STATEMENT_TIMEOUT_MS, snapshot
-from chalicelib.domain.billing.relations import RELATIONS
+from chalicelib.domain.relations import RELATIONS
 from chalicelib.errors import PonctuelError
 from chalicelib.settings import Settings, settings
 from chalicelib.settings_check import problems

@@ -14,7 +14,7 @@ from chalicelib import jobs
 from chalicelib.outbox.plan import Plan
 from chalicelib.runner.change import Change
 from chalicelib.runner.engine import prepare
-from chalicelib.runner.job import Batch, Job, Run, Step
+from chalicelib.runner.job import Batch, Errand, Job, Run, Step
 from cli import output
 from cli.check_finding import Finding, Reader
 
@@ -73,3 +73,5 @@ def _rehearse(connection: Connection, run: Run, step: Step, batch: Batch) -> Non
     elif isinstance(effect, Change):
         statement = f"EXPLAIN WITH batch AS ({batch.cte}) {effect.write}"
         connection.execute(text(statement), batch.parameters)
+    elif not isinstance(effect, Errand):
+        effect.preview(run, connection, batch)

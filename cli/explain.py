@@ -11,8 +11,8 @@ from rich.console import Console
 from chalicelib.domain.billing.explain import JOB
 from chalicelib.outbox.formats import montant
 from chalicelib.outbox.operator import HOLDS, STATES
-from cli import output
-from cli.arguments import add_business, add_document, command
+from cli import leads, output
+from cli.arguments import add_business, command, french
 from cli.message_words import code_in_words
 from cli.source import opened
 
@@ -43,21 +43,29 @@ def register(subparsers: Any) -> None:
     parser = command(
         subparsers,
         "explain",
-        "pourquoi une facture ou un devis n'est pas relancé maintenant",
+        "pourquoi une facture, un devis ou un lead n'est pas relancé maintenant",
         _run,
         remote=True,
     )
-    add_document(parser)
+    parser.add_argument(
+        "document",
+        metavar="DOCUMENT",
+        type=french({"invoice": "facture", "quote": "devis", "lead": "lead"}),
+        help="facture, devis ou lead",
+    )
+    parser.add_argument("number", metavar="NUMÉRO", help="d'un lead, son identifiant")
     add_business(parser)
     parser.add_argument("--force", action="store_true", help="sans la condition de date")
 
 
 def _run(arguments: Namespace) -> int:
+    asked, business, force = arguments.number, arguments.business, arguments.force
     with opened(arguments) as source:
-        found = source.explain(
-            arguments.document, arguments.number, arguments.business, force=arguments.force
-        )
-    output.answer(arguments, found, _show)
+        if arguments.document == "lead":
+            found = source.explain_lead(asked, business, force=force)
+        else:
+            found = source.explain(arguments.document, asked, business, force=force)
+    output.answer(arguments, found, leads.show if arguments.document == "lead" else _show)
     return 0
 
 

@@ -1,9 +1,10 @@
-"""`import invoices`: an exported file into the database, with every reject and its reasons."""
+"""`import …`: an exported file into the database, with every reject and its reasons."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,50 +14,61 @@ from cli import output
 from cli.arguments import add_business, command, group
 from cli.source import database
 
+# Subject → its words for people: help, plural, one of them, and the end of participles.
+SUBJECTS = {
+    "invoices": ("factures et clients d'un export CSV", "factures", "facture", "es"),
+    "users": ("utilisateurs d'un export CSV", "utilisateurs", "utilisateur", "s"),
+    "leads": ("prospects d'un export CSV", "prospects", "prospect", "s"),
+}
+
 
 def register(subparsers: Any) -> None:
     actions = group(subparsers, "import", "reprend des données d'un autre logiciel")
-    parser = command(actions, "invoices", "factures et clients d'un export CSV", _invoices)
-    parser.add_argument("file", metavar="FICHIER.csv", type=Path)
-    add_business(parser, required=True)
-    parser.add_argument("--dry-run", action="store_true", help="à blanc : n'écrit rien")
+    for subject, (told, *_) in SUBJECTS.items():
+        parser = command(actions, subject, told, partial(_import, subject))
+        parser.add_argument("file", metavar="FICHIER.csv", type=Path)
+        add_business(parser, required=True)
+        parser.add_argument("--dry-run", action="store_true", help="à blanc : n'écrit rien")
 
 
-def _invoices(arguments: Namespace) -> int:
+def _import(subject: str, arguments: Namespace) -> int:
+    from cli.imports.people import import_leads, import_users
     from cli.imports.store import import_invoices
 
+    imports = {"invoices": import_invoices, "users": import_users, "leads": import_leads}
     with database() as source, source.transaction() as connection:
-        result = import_invoices(
+        result = imports[subject](
             connection, arguments.business, arguments.file, dry_run=arguments.dry_run
         )
     data = asdict(result) | {"dry_run": arguments.dry_run}
-    output.answer(arguments, data, _show)
+    output.answer(arguments, data, partial(_show, subject))
     if not result.rejected:
         return 0
     return 2 if result.created + result.updated + result.unchanged else 1
 
 
-def _show(screen: Console, data: dict[str, Any]) -> None:
+def _show(subject: str, screen: Console, data: dict[str, Any]) -> None:
+    _, plural, one, end = SUBJECTS[subject]
     if data["dry_run"]:
         output.line(screen, "À blanc, rien n'est écrit", "bold")
     output.facts(
         screen,
         {
-            "factures créées": data["created"],
-            "factures mises à jour": data["updated"],
-            "factures inchangées": data["unchanged"],
-            "clients créés": data["customers_created"],
-            "lignes de total ignorées": data["ignored"] or None,
+            f"{plural} créé{end}": data["created"],
+            f"{plural} mis{'es' if end == 'es' else ''} à jour": data["updated"],
+            f"{plural} inchangé{end}": data["unchanged"],
+            "clients créés": data.get("customers_created"),
+            "lignes de total ignorées": data.get("ignored") or None,
             "lignes refusées": data["rejected"],
-            "lignes sans numéro valable": len(data["remarks"]) or None,
+            "lignes importées sans un numéro ou une adresse": len(data["remarks"]) or None,
         },
     )
     output.table(
         screen,
-        ("ligne", "facture", "raison"),
+        ("ligne", one, "raison"),
         [(r["line"], r["number"], " ; ".join(r["reasons"])) for r in data["rejects"]],
         long="raison",
-        shorten=("facture",),
+        shorten=(one,),
     )
     if data["rejected"] > len(data["rejects"]):
         output.line(screen, f"Les {len(data['rejects'])} premières seulement.")
@@ -64,8 +76,8 @@ def _show(screen: Console, data: dict[str, Any]) -> None:
         output.line(screen, "\nImportées, mais sans ce qui ne peut pas servir", "bold")
     output.table(
         screen,
-        ("ligne", "facture", "sans"),
+        ("ligne", one, "sans"),
         [(r["line"], r["number"], " ; ".join(r["reasons"])) for r in data["remarks"]],
         long="sans",
-        shorten=("facture",),
+        shorten=(one,),
     )

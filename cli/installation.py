@@ -38,6 +38,10 @@ class Installation(Protocol):
         """As `domain.billing.explain` has it."""
         ...
 
+    def explain_lead(self, id: str, business_id: str | None, *, force: bool) -> list[Row]:
+        """As `domain.leads.explain` has it."""
+        ...
+
     def pending(self, business_id: str | None, limit: int) -> Row:
         """As `domain.billing.decisions` has it."""
         ...
@@ -68,6 +72,20 @@ class Installation(Protocol):
         self, decision: str, document: str, number: str, business_id: str | None, reason: str
     ) -> Row:
         """As `domain.billing.decisions.Decided`."""
+        ...
+
+    def deletions(self, where: Mapping[str, object], limit: int) -> list[Row]:
+        """As `domain.accounts.reading` has them."""
+        ...
+
+    def deletion(self, user_id: str, business_id: str | None) -> Row: ...
+
+    def request_deletion(self, user_id: str, business_id: str | None) -> Row: ...
+
+    def cancel_deletion(self, user_id: str, business_id: str | None) -> Row: ...
+
+    def approve_deletions(self, ids: Sequence[int]) -> Row:
+        """`approved` and `left`, ids."""
         ...
 
     def inbound(self, where: Mapping[str, object], limit: int) -> list[Row]:

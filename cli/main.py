@@ -22,6 +22,8 @@ COMMANDS = (
     "cli.pause",
     "cli.explain",
     "cli.followups",
+    "cli.accounts",
+    "cli.closer_links",
     "cli.messages",
     "cli.operate",
     "cli.suppressions",

@@ -19,8 +19,11 @@ from sqlalchemy import Connection, Engine, text
 from chalicelib import jobs
 from chalicelib.db.engine import snapshot, transaction
 from chalicelib.domain import businesses
+from chalicelib.domain.accounts import reading as deletions
+from chalicelib.domain.accounts import requesting
 from chalicelib.domain.billing import decisions
 from chalicelib.domain.billing.explain import explain
+from chalicelib.domain.leads import explain as leads_explain
 from chalicelib.errors import NotFound
 from chalicelib.outbox import (
     channel_reading,
@@ -93,6 +96,10 @@ class Source:
         with self.snapshot() as connection:
             return explain(connection, document, number, business_id=business_id, force=force)
 
+    def explain_lead(self, id: str, business_id: str | None, *, force: bool) -> list[Row]:
+        with self.snapshot() as connection:
+            return leads_explain.explain(connection, id, business_id=business_id, force=force)
+
     def pending(self, business_id: str | None, limit: int) -> Row:
         with self.transaction() as connection:
             return decisions.pending(connection, business_id, limit=limit)
@@ -153,6 +160,27 @@ class Source:
                     reason=reason,
                 )
             )
+
+    def deletions(self, where: Mapping[str, object], limit: int) -> list[Row]:
+        with self.transaction() as connection:
+            return deletions.listed(connection, where, limit=limit)
+
+    def deletion(self, user_id: str, business_id: str | None) -> Row:
+        with self.transaction() as connection:
+            return deletions.of_user(connection, user_id, business_id)
+
+    def request_deletion(self, user_id: str, business_id: str | None) -> Row:
+        days = self.settings.account_deletion_days
+        with self.transaction() as connection:
+            return requesting.request(connection, user_id, business_id, by="operator", days=days)
+
+    def cancel_deletion(self, user_id: str, business_id: str | None) -> Row:
+        with self.transaction() as connection:
+            return requesting.cancel_of_user(connection, user_id, business_id, by="operator")
+
+    def approve_deletions(self, ids: Sequence[int]) -> Row:
+        with self.transaction() as connection:
+            return requesting.approve(connection, ids, by=user())
 
     def inbound(self, where: Mapping[str, object], limit: int) -> list[Row]:
         with self.transaction() as connection:

@@ -1,5 +1,6 @@
 """`make demo`: relances by e-mail and by WhatsApp from a real database, twice; then a night, what
-customers answer, an answer that is lost, and the mail of a business. Nothing leaves the machine."""
+customers answer, an answer that is lost, the mail of a business, its leads and its agenda.
+Nothing leaves the machine."""
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def tell(environment: Environment, engine: Engine, businesses: Sample) -> int:
     """The whole demo with these sample businesses, in an empty database. Returns an exit code."""
-    from sandbox import demo_mailbox, demo_night, demo_whatsapp, sample
+    from sandbox import demo_agenda, demo_leads, demo_mailbox, demo_night, demo_whatsapp, sample
 
     with engine.begin() as connection:
         sample.load(connection, businesses)
@@ -107,10 +108,17 @@ def tell(environment: Environment, engine: Engine, businesses: Sample) -> int:
     report.title("8. La boîte aux lettres : lue sans rien y changer, chaque e-mail une fois")
     is_kept = demo_mailbox.mailbox(engine, environment)
 
+    report.title("9. Les leads qui se taisent : proposés, envoyés, comptés")
+    is_counted = demo_leads.leads(engine)
+
+    report.title("10. Ce qui est en retard, et ce qui vient : dit une fois, à qui de droit")
+    is_told = demo_agenda.agenda(engine)
+
     report.title("Le compte")
     agree = _agree(environment, engine)
     report.farther(environment)
-    return 0 if not again and is_known and is_kept and agree else 1
+    shown = is_known and is_kept and is_counted and is_told
+    return 0 if not again and shown and agree else 1
 
 
 def _own_invoices(environment: Environment, engine: Engine, file: Path) -> int:

@@ -25,7 +25,9 @@ UNION ALL
 SELECT b.id, k.kind, ponctuel.clock(), 'demo'
   FROM ponctuel.businesses b
  CROSS JOIN (VALUES ('*'), ('billing.invoice_followup'), ('billing.invoice_letter'),
-                    ('billing.quote_followup'), ('inbox.reply')) k(kind)
+                    ('billing.quote_followup'), ('inbox.reply'), ('leads.followup'),
+                    ('leads.closer_digest'), ('leads.replied'), ('agenda.notice'),
+                    ('agenda.reminder'), ('agenda.digest')) k(kind)
  WHERE b.id IS DISTINCT FROM CAST(:review AS text)
 """)
 

@@ -27,6 +27,7 @@ from sandbox.whatsapp_twilio import TwilioSandbox
 ROOT = Path(__file__).parent.parent
 VAR = ROOT / "var"
 # Always the same: the links of a kept e-mail stay good.
+LINK_SECRET = "bac-a-sable-liens-des-pages-0123456789"
 UNSUBSCRIBE_SECRET = "bac-a-sable-desinscription-0123456789"
 # The mailbox of the first sample business, on the IMAP sandbox.
 MAILBOX_USER = "contact@menuiserie-perrin.example"
@@ -104,6 +105,7 @@ def running(name: str, *, fresh: bool, ports: Sequence[int] = (0,)) -> Iterator[
                     "WHATSAPP_URL": whatsapp.url,
                     "TWILIO_AUTH_TOKEN": whatsapp.token,
                     "PUBLIC_URL": f"http://127.0.0.1:{port}",
+                    "LINK_SECRET": LINK_SECRET,
                     "UNSUBSCRIBE_SECRET": UNSUBSCRIBE_SECRET,
                     "STORAGE_URL": documents.as_uri(),
                     "MAILBOX_KEYS": MAILBOX_KEYS,

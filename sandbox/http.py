@@ -29,7 +29,7 @@ LONGEST_BODY = 10_000_000  # API Gateway's quota for a payload
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "[::1]"}
 # Pages that people come to from an e-mail; reading one changes nothing.
-LINKED = ("/unsubscribe/",)
+LINKED = ("/unsubscribe/", "/closer/", "/deletion/")
 Headers = Mapping[str, str | Sequence[str]]
 
 

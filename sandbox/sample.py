@@ -1,4 +1,4 @@
-"""Four sample businesses with their customers, invoices and quotes, in every state there is.
+"""Four sample businesses with their customers, users, invoices and quotes, in every state there is.
 
 An artisan company near Lyon, an agency in Paris, an installer in La Réunion; and a twin of the
 first, whose customers and documents have the same ids and numbers and nothing else in common.
@@ -19,6 +19,7 @@ from sandbox import pdf, registration
 from sandbox.sample_customers import Row, SampleCustomer, customers, phones
 from sandbox.sample_data import BUSINESSES, LEVELS, TWINS, BusinessSeed
 from sandbox.sample_documents import People, SampleDocument, invoices, quotes
+from sandbox.sample_users import preferences, users
 
 CUSTOMERS_PER_BUSINESS = 100
 CHUNK = 5000
@@ -37,6 +38,8 @@ class Sample:
     customer_phones: list[Row] = field(default_factory=list)
     invoices: list[Row] = field(default_factory=list)
     quotes: list[Row] = field(default_factory=list)
+    users: list[Row] = field(default_factory=list)
+    user_preferences: list[Row] = field(default_factory=list)
     messages: list[Row] = field(default_factory=list)
     documents: dict[str, bytes] = field(default_factory=dict)
     labels: dict[tuple[str, str, str], str] = field(default_factory=dict)
@@ -80,6 +83,8 @@ def load(connection: Connection, sample: Sample, *, history: bool = False) -> No
         "customer_phones",
         "invoices",
         "quotes",
+        "users",
+        "user_preferences",
         *(["messages"] if history else []),
     ):
         rows: list[Row] = getattr(sample, relation)
@@ -130,6 +135,8 @@ def _add(
     sample.customers.extend(person.row for person in people)
     if seed.whatsapp:
         sample.customer_phones.extend(phones(seed, people, Random(f"phones/{seed.id}")))
+    sample.users.extend(users(seed))
+    sample.user_preferences.extend(preferences(seed))
     sample.invoices.extend(document.row for document in own)
     sample.quotes.extend(document.row for document in offers)
     by_id = {person.id: person for person in people}

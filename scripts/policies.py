@@ -113,6 +113,8 @@ def _documents(stage: Stage) -> list[Statement]:
         _allow("ReadDocuments", ["s3:GetObject"], [f"{inside}*"]),
         # Each business's received mail, beside its documents, which nothing here may replace.
         _allow("KeepMail", ["s3:PutObject"], [f"{inside}*/mail/*"]),
+        # Of accounts that are erased, and of accounting records whose time is up.
+        _allow("EraseDocuments", ["s3:DeleteObject"], [f"{inside}*"]),
         # Without it S3 answers 403 for a document that is missing, which reads like a lost right:
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
         _allow("TellMissingDocuments", ["s3:ListBucket"], [bucket]),

@@ -37,7 +37,8 @@ PREFIX = "ponctuel-tests-"
 # As production connects to the loopback; pg8000's default takes 0.1 s more.
 PLAIN = {"ssl_context": False}
 
-# Nothing here has to survive a crash; without a standby, less is written to the log.
+# Nothing here has to survive a crash; without a standby, less is written to the log. Statistics are
+# those that a test asks for: when autovacuum comes by is no test's business.
 CONFIGURATION = """
 fsync = off
 full_page_writes = off
@@ -46,6 +47,7 @@ wal_level = minimal
 max_wal_senders = 0
 max_connections = 200
 max_wal_size = 4GB
+autovacuum = off
 """
 # For proofs that restart the server: what was committed is with the kernel, and outlives a crash of
 # PostgreSQL; only a power cut could lose it, and nobody cuts the power.

@@ -93,6 +93,19 @@ def phone(
     return _insert(connection, "customer_phones", defaults, overrides)
 
 
+def user(
+    connection: Connection, id: str = "U1", business_id: str = "B1", **overrides: object
+) -> Row:
+    """An active member with an address of their own."""
+    defaults = {
+        "business_id": business_id,
+        "id": id,
+        "name": f"Camille {id}",
+        "email": f"{id.lower()}@{business_id.lower()}.example",
+    }
+    return _insert(connection, "users", defaults, overrides)
+
+
 def invoice(
     connection: Connection,
     today: date,
@@ -136,6 +149,11 @@ def quote(
         "total": Decimal("2850.00"),
     }
     return _insert(connection, "quotes", defaults, overrides)
+
+
+def row(connection: Connection, relation: str, values: Mapping[str, object]) -> Row:
+    """A row of any relation, the rest as the schema has it."""
+    return _insert(connection, relation, values, {})
 
 
 def _insert(

@@ -3,7 +3,7 @@ calls them. The clock stands at Tuesday 10 March 2026, 10:00 in Paris, unless th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -28,6 +28,7 @@ from tests.database import EMPTY, Database
 
 NOW = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
 TODAY = date(2026, 3, 10)
+KINDS = ("billing.invoice_followup", "billing.invoice_letter", "billing.quote_followup")
 PUBLIC_URL = "https://ponctuel.example"
 WHATSAPP_SETTINGS = ("WHATSAPP_URL", "PUBLIC_URL", "TWILIO_AUTH_TOKEN")
 
@@ -159,11 +160,11 @@ class Deployment:
             "SELECT * FROM ponctuel.runs WHERE job = :job ORDER BY number DESC LIMIT 1", job=job
         )[0]
 
-    def go_live(self, *businesses: str) -> None:
-        """The stage and these businesses, with every kind of billing, are live."""
+    def go_live(self, *businesses: str, kinds: Sequence[str] = KINDS) -> None:
+        """The stage and these businesses, with every kind of billing or these, are live."""
         scopes = [("*", "*")]
         for business in businesses:
-            scopes += [(business, kind) for kind in ("*", *KINDS)]
+            scopes += [(business, kind) for kind in ("*", *kinds)]
         for business, kind in scopes:
             self.execute(
                 "INSERT INTO ponctuel.go_lives (business_id, kind, at, by) "
@@ -199,9 +200,6 @@ class Deployment:
     def customer(self, id: str, **overrides: Any) -> None:
         with self.database.begin() as connection:
             factories.customer(connection, id, **overrides)
-
-
-KINDS = ("billing.invoice_followup", "billing.invoice_letter", "billing.quote_followup")
 
 
 @contextmanager

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 NAMES = (
     "followups",  # relances of unpaid invoices and unanswered quotes
+    "account_deletions",  # accounts that are to be erased, up to their last letter
+    "lead_followups",  # leads that wait for their closer, or for a message
     "inbox_sync",  # mail that the businesses receive
+    "overdue_and_reminders",  # invoices and tasks that become overdue, appointments to come
     "deliver_messages",  # the outbox
 )
 # Lambdas that are no jobs: called by hand, without schedule.

@@ -119,7 +119,8 @@ def from_text(
     later = bool(_LATER.search(said)) and not re.search(r"permanent", said, re.IGNORECASE)
     status = status_in(said) or ("4.0.0" if later else "5.0.0")
     permanent = status.startswith("5") and not later
-    return Bounce([Failed(email, status, permanent) for email in emails[:MAX_RECIPIENTS]], ids)
+    failed = [Failed(email, status, permanent, gave_up=not later) for email in emails]
+    return Bounce(failed[:MAX_RECIPIENTS], ids)
 
 
 def original_ids(

@@ -34,7 +34,8 @@ def failed_recipients(content: bytes) -> tuple[list[Failed], bool]:
             continue
         failed = action != "delayed"
         status = status or ("5.0.0" if failed else "4.0.0")
-        found.setdefault(email, Failed(email, status, failed and status.startswith("5")))
+        permanent = failed and status.startswith("5")
+        found.setdefault(email, Failed(email, status, permanent, gave_up=action == "failed"))
     return list(found.values()), reported
 
 

@@ -13,6 +13,8 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
+from chalicelib.mail.charsets import clean as without_controls
+
 if TYPE_CHECKING:
     import nh3
 
@@ -69,6 +71,8 @@ def sanitised(source: str, limit: int) -> tuple[str, bool]:
     if source.count("&") > MAX_ENTITIES or _too_deep(source):
         return "", True
     clean = _cleaner().clean(source)
+    if "&#" in source:
+        clean = without_controls(clean)
     if "<img" in clean:
         clean = _REMOTE.sub(r"\1", clean)
     if len(clean) > 2 * limit:  # every end of a tag that is missing was put in
@@ -122,7 +126,8 @@ def text_of(sanitised_html: str) -> str:
 
 def bare_text(source: str) -> str:
     """The text of HTML that was too much for the sanitiser: what is between tags."""
-    return html.unescape(_TAG.sub(" ", source)).strip()
+    found = without_controls(html.unescape(_TAG.sub(" ", source)))
+    return found.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def escaped(text: str) -> str:

@@ -60,7 +60,8 @@ class Bounce:
 class ParsedMail:
     """No text of it holds NUL or a lone surrogate. Message-IDs are without brackets. `sent_at` is
     aware; None when there is no Date that can be read. `faults` are codes: what was repaired
-    (`charset`, `boundary`, `base64`, `date`, `header`, `depth`, `size`, `parts`, …)."""
+    (`boundary`, `charset`, `date`, `encoding`, `header`, `html`), and where reading stopped
+    (`depth`, `parts`, `size`)."""
 
     message_id: str | None
     in_reply_to: str | None

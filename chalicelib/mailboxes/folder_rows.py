@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from datetime import timedelta
 
 from sqlalchemy import Connection, text
 
-from chalicelib.mailboxes.folders import STORM, STORM_REST, KnownFolder
+from chalicelib.mailboxes.folders import (
+    STORM,
+    STORM_REST,
+    KnownFolder,
+    failures_with,
+    parked_for,
+)
+from chalicelib.mailboxes.parameters import FOLDER, UIDVALIDITY
 from chalicelib.providers.imap.port import Folder, Opened
 
 _ADD = text("""
@@ -22,8 +28,11 @@ RETURNING to_jsonb(mailbox_folders) AS row
 # What it held is gone with it. Should it come back, comparing finds out what is there.
 _GONE = text("""
 WITH gone AS (
-  UPDATE ponctuel.mailbox_folders SET state = 'gone', seen_exists = NULL, error_code = NULL,
-         error = NULL, parked_until = NULL
+  UPDATE ponctuel.mailbox_folders
+     SET state = 'gone', seen_exists = NULL,
+         error_code = CASE WHEN :listed THEN error_code END,
+         error = CASE WHEN :listed THEN error END,
+         parked_until = CASE WHEN :listed THEN parked_until END
    WHERE id IN (SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:ids AS jsonb)))
   RETURNING id, uidvalidity
 )
@@ -60,8 +69,10 @@ UPDATE ponctuel.email_troubles SET uidvalidity = :uidvalidity
  WHERE folder_id = :folder_id AND uidvalidity = :before
 """)
 
-# Places under another UIDVALIDITY have served their turn: what is still there has a new one.
-_SETTLED = text("""
+# Places under another UIDVALIDITY have served their turn: what is still there has a new one. They
+# are looked at one by one (`+ 0` keeps the planner to the index of e-mails), and changed by where
+# they are: joined with all places of the folder, they take seconds where there is not one of them.
+_SETTLED = text(f"""
 WITH settled AS (
   UPDATE ponctuel.mailbox_folders
      SET seen_exists = :exists, seen_uidnext = :uidnext, highestmodseq = :modseq, failures = 0,
@@ -69,22 +80,22 @@ WITH settled AS (
          error_code = CASE WHEN state = 'parked' THEN error_code END,
          error = CASE WHEN state = 'parked' THEN error END
    WHERE id = :folder_id
+), others AS MATERIALIZED (
+  SELECT p.ctid AS row, p.gone_at IS NULL AS here,
+         EXISTS (SELECT 1 FROM ponctuel.email_places n
+                  WHERE n.email_id = p.email_id AND n.folder_id + 0 = :folder_id
+                    AND n.uidvalidity + 0 = :uidvalidity) AS replaced
+    FROM ponctuel.email_places p
+   WHERE :reset AND p.folder_id = {FOLDER} AND p.uidvalidity <> {UIDVALIDITY}
 ), replaced AS (
   DELETE FROM ponctuel.email_places p
-   WHERE :reset AND p.folder_id = :folder_id AND p.uidvalidity <> :uidvalidity
-     AND EXISTS (SELECT 1 FROM ponctuel.email_places n
-                  WHERE n.email_id = p.email_id AND n.folder_id = p.folder_id
-                    AND n.uidvalidity = :uidvalidity)
+   WHERE p.ctid = ANY (ARRAY(SELECT o.row FROM others o WHERE o.replaced))
 ), forgotten AS (
   DELETE FROM ponctuel.email_troubles
    WHERE :reset AND folder_id = :folder_id AND uidvalidity <> :uidvalidity
 ), lost AS (
   UPDATE ponctuel.email_places p SET gone_at = ponctuel.clock()
-   WHERE :reset AND p.folder_id = :folder_id AND p.uidvalidity <> :uidvalidity
-     AND p.gone_at IS NULL
-     AND NOT EXISTS (SELECT 1 FROM ponctuel.email_places n
-                      WHERE n.email_id = p.email_id AND n.folder_id = p.folder_id
-                        AND n.uidvalidity = :uidvalidity)
+   WHERE p.ctid = ANY (ARRAY(SELECT o.row FROM others o WHERE o.here AND NOT o.replaced))
   RETURNING 1
 )
 SELECT count(*) FROM lost
@@ -92,7 +103,7 @@ SELECT count(*) FROM lost
 
 _PARKED = text("""
 UPDATE ponctuel.mailbox_folders
-   SET state = 'parked', failures = failures + 1, parked_until = ponctuel.clock() + :rest,
+   SET state = 'parked', failures = :failures, parked_until = ponctuel.clock() + :rest,
        error_code = :code, error = :message
  WHERE id = :folder_id
 """)
@@ -115,10 +126,13 @@ def add(connection: Connection, mailbox_id: int, new: Sequence[Folder]) -> list[
     return [KnownFolder.of(added[folder.path]) for folder in new if folder.path in added]
 
 
-def mark_gone(connection: Connection, folders: Collection[KnownFolder]) -> int:
-    """How many messages are gone from there."""
+def mark_gone(
+    connection: Connection, folders: Collection[KnownFolder], *, listed: bool = False
+) -> int:
+    """How many messages are gone from there. `listed`: the server still lists these, and they are
+    parked: they are tried again after that."""
     ids = json.dumps([folder.id for folder in folders])
-    return connection.execute(_GONE, {"ids": ids}).rowcount
+    return connection.execute(_GONE, {"ids": ids, "listed": listed}).rowcount
 
 
 def mark_back(connection: Connection, folders: Collection[KnownFolder]) -> None:
@@ -176,13 +190,12 @@ def settle(
     return gone
 
 
-def park(
-    connection: Connection, known: KnownFolder, rest: timedelta, code: str, message: str
-) -> None:
-    """It cannot be opened: it is left alone for `rest`."""
-    values = {"folder_id": known.id, "rest": rest, "code": code, "message": message}
-    connection.execute(_PARKED, values)
-    known.state = "parked"
+def park(connection: Connection, known: KnownFolder, code: str, message: str) -> None:
+    """It cannot be opened: it is left alone for a while."""
+    known.failures = failures_with(known, code)
+    values = {"folder_id": known.id, "code": code, "message": message, "failures": known.failures}
+    connection.execute(_PARKED, values | {"rest": parked_for(known.failures)})
+    known.state, known.error_code = "parked", code
 
 
 def tell(connection: Connection, known: KnownFolder, code: str, message: str) -> None:

@@ -26,6 +26,9 @@ STORM = 5
 STORM_MEMORY = timedelta(days=1)
 STORM_REST = timedelta(hours=6)
 LONGEST_PARKED = timedelta(hours=6)
+# A folder that is listed, and of which the server says so often in a row that it does not exist, is
+# gone: Dovecot 2.3 lists what was deleted for as long as there are folders below it.
+GONE_AFTER = 3
 
 
 @dataclass
@@ -66,7 +69,8 @@ class KnownFolder:
 @dataclass(frozen=True)
 class Plan:
     """What a list of folders means. `read`: known folders with what the server lists, in the order
-    of reading; `new`: not known yet; `gone`: listed no more; `back`: listed again."""
+    of reading; `new`: not known yet; `gone`: listed no more; `back`: listed again, or to be tried
+    again."""
 
     read: Sequence[tuple[KnownFolder, Folder]]
     new: Sequence[Folder]
@@ -74,12 +78,15 @@ class Plan:
     back: Sequence[KnownFolder]
 
 
-def plan(known: Iterable[KnownFolder], found: Sequence[Folder], patterns: Sequence[str]) -> Plan:
+def plan(
+    known: Iterable[KnownFolder], found: Sequence[Folder], patterns: Sequence[str], now: datetime
+) -> Plan:
     """What to do about the folders that the server lists."""
     wanted = {folder.path: folder for folder in chosen(found, patterns)}
     listed = {folder.path for folder in found}
     by_path = {folder.path: folder for folder in known}
-    read = [(by_path[path], folder) for path, folder in wanted.items() if path in by_path]
+    there = [(by_path[path], folder) for path, folder in wanted.items() if path in by_path]
+    read = [pair for pair in there if not (pair[0].state == "gone" and resting(pair[0], now))]
     read.sort(key=lambda pair: _order(pair[1]))
     return Plan(
         read=read,
@@ -128,6 +135,16 @@ def to_compare(
 
 def _to_compare(known: KnownFolder, now: datetime) -> bool:
     return known.checked_at is None or now - known.checked_at >= COMPARED_EVERY
+
+
+def resting(known: KnownFolder, now: datetime) -> bool:
+    """Whether it could not be opened, and is not to be tried yet."""
+    return known.parked_until is not None and now < known.parked_until
+
+
+def failures_with(known: KnownFolder, code: str) -> int:
+    """How often in a row it could not be opened for this reason, the time of now included."""
+    return known.failures + 1 if known.error_code == code else 1
 
 
 def resets_with(known: KnownFolder, now: datetime) -> int:

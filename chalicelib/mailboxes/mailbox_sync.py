@@ -13,7 +13,7 @@ from chalicelib.mailboxes.turn import Turn
 from chalicelib.providers.imap.port import Folder, ImapError
 
 # E-mails of one transaction.
-SETTLED = 200
+SETTLED = 500
 
 STORM = (
     "uidvalidity",
@@ -29,6 +29,12 @@ CLOSED = (
     "folder",
     "Ce dossier est annoncé par le serveur mais ne s’ouvre pas : un nouvel essai suivra.",
 )
+MISSING = (
+    "missing",
+    "Ce dossier est annoncé par le serveur, qui dit ensuite qu’il n’existe pas. S’il le répète, le "
+    "dossier est tenu pour supprimé.",
+)
+PARKED = {parked[0]: parked for parked in (STORM, CLOSED, MISSING)}
 
 
 def sync_mailbox(turn: Turn) -> tuple[bool, list[Trouble]]:
@@ -70,7 +76,7 @@ class _Sync:
                 "Le serveur ne montre aucun dossier de la boîte aux lettres : un nouvel essai "
                 "suivra.",
             )
-        plan = folders.plan(self._held.folders, found, self._held.row["folders"])
+        plan = folders.plan(self._held.folders, found, self._held.row["folders"], self._held.now)
         read = list(plan.read)
         if plan.new or plan.gone or plan.back:
             read = self._adopt(plan)
@@ -143,9 +149,9 @@ class _Sync:
     def _guarded(self, known: KnownFolder, folder: Folder) -> bool:
         """One folder; one that cannot be opened stops no other. False: there is more to read."""
         now = self._held.now
-        if known.state == "parked" and known.parked_until and now < known.parked_until:
+        if known.state == "parked" and folders.resting(known, now):
             if known.error_code:
-                self._told(known, *(STORM if known.error_code == STORM[0] else CLOSED))
+                self._told(known, *PARKED[known.error_code])
             return True
         if folder.status is not None and folders.unchanged(known, folder.status, now):
             return True
@@ -154,10 +160,7 @@ class _Sync:
         except ImapError as error:
             if error.code != "folder":
                 raise
-            with self._desk.writing(self._held) as connection:
-                rest = folders.parked_for(known.failures + 1)
-                folder_rows.park(connection, known, rest, *CLOSED)
-            self._told(known, *CLOSED)
+            self._park(known, *(MISSING if error.missing else CLOSED))
             return True
         if folders.unchanged(known, opened, now):
             return True
@@ -167,6 +170,16 @@ class _Sync:
                 folder_rows.tell(connection, known, *STORM)
             self._told(known, *STORM)
         return done
+
+    def _park(self, known: KnownFolder, code: str, message: str) -> None:
+        with self._desk.writing(self._held) as connection:
+            folder_rows.park(connection, known, code, message)
+            gone = code == MISSING[0] and known.failures >= folders.GONE_AFTER
+            if gone:
+                deleted = folder_rows.mark_gone(connection, [known], listed=True)
+                self._turn.counts["deleted"] += deleted
+        if not gone:
+            self._told(known, code, message)
 
     def _told(self, known: KnownFolder, code: str, message: str) -> None:
         self._troubles.append(

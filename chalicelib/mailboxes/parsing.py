@@ -94,11 +94,15 @@ class Parsing:
     def parse(self, held: Held, raws: Sequence[Raw]) -> Counter[str]:
         """Parses these, whose try is counted, and saves what they say. Returns the number by
         state; those that failed are tried again by `catch_up`."""
-        if not raws:
-            return Counter()
+        return self.save(held, self.read(held, raws))
+
+    def read(self, held: Held, raws: Sequence[Raw]) -> Sequence[Read]:
+        """Parses these."""
         found = self._processes.read(held.business_id, raws) if self._processes else None
-        if found is None:
-            found = read(held.business_id, raws, self._parse)
+        return read(held.business_id, raws, self._parse) if found is None else found
+
+    def save(self, held: Held, found: Sequence[Read]) -> Counter[str]:
+        """Saves what `read` gave; as `parse`."""
         failed = [one for one in found if one.error is not None]
         for one in failed:
             logs.warning("email_not_parsed", email_id=one.email_id, error=one.error)

@@ -8,6 +8,7 @@ pending, and are parsed one by one later.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pickle
 import subprocess
@@ -25,6 +26,8 @@ from chalicelib.mailboxes.parsed_rows import Raw, Read, read
 WORTH = 40
 # More children than that wait for the one connection to the database.
 MOST = 3
+# Bytes on their way, where the system allows it: or each 64 kB of a mail would wake the other side.
+PIPE = 1_000_000
 _LENGTH = 8
 _KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 
@@ -79,6 +82,7 @@ class Processes:
                     env=_environment(),
                 )
             )
+            _widen(self._children[-1])
 
     def _answer(self, child: subprocess.Popen[bytes], share: Sequence[Raw]) -> list[Read]:
         assert child.stdout is not None
@@ -90,6 +94,14 @@ class Processes:
             _end(child)
             return [Read(raw.email_id, error="ParserDied") for raw in share]
         return answer
+
+
+def _widen(child: subprocess.Popen[bytes]) -> None:
+    if not hasattr(fcntl, "F_SETPIPE_SZ"):  # macOS
+        return
+    for pipe in (child.stdin, child.stdout):
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE)  # type: ignore[arg-type]  # they are pipes
 
 
 def _environment() -> dict[str, str]:

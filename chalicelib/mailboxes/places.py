@@ -12,12 +12,13 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from chalicelib.mailboxes.folders import KnownFolder
+from chalicelib.mailboxes.parameters import FOLDER, MAILBOX, UIDVALIDITY
 from chalicelib.providers.imap.port import Listed
 
 # UIDs of one folder that a statement is about.
 UIDS = "SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:uids AS jsonb))"
 
-_KEEP = text("""
+_KEEP = text(f"""
 WITH given AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
     uid bigint, email_id bigint, message_id text, has_message_id boolean, sha256 text,
@@ -40,7 +41,7 @@ WITH given AS MATERIALIZED (
   SELECT id, message_id, sha256 FROM inserted
   UNION
   SELECT e.id, e.message_id, e.sha256 FROM novel n JOIN ponctuel.emails e
-      ON e.mailbox_id = :mailbox_id AND e.message_id = n.message_id
+      ON e.mailbox_id = {MAILBOX} AND e.message_id = n.message_id
      AND e.sha256 = decode(n.sha256, 'hex')
 ), placed AS (
   INSERT INTO ponctuel.email_places (folder_id, uidvalidity, uid, email_id, flags)
@@ -52,7 +53,7 @@ WITH given AS MATERIALIZED (
   RETURNING uid
 ), over AS (
   DELETE FROM ponctuel.email_troubles t USING placed
-   WHERE t.folder_id = :folder_id AND t.uidvalidity = :uidvalidity AND t.uid = placed.uid
+   WHERE t.folder_id = {FOLDER} AND t.uidvalidity = {UIDVALIDITY} AND t.uid = placed.uid
 ), advanced AS (
   UPDATE ponctuel.mailbox_folders SET last_uid = greatest(last_uid, :last_uid)
    WHERE id = :folder_id AND last_uid < :last_uid
@@ -60,47 +61,47 @@ WITH given AS MATERIALIZED (
 SELECT id, message_id, sha256, state FROM inserted
 """)
 
-_OF_SIZES = text("""
+_OF_SIZES = text(f"""
 SELECT e.id, e.listed_size, encode(e.header_sha256, 'hex') AS header_sha256, e.message_id,
        e.internal_date,
        (SELECT count(*) FROM ponctuel.email_places p
-         WHERE p.email_id = e.id AND p.folder_id = :folder_id AND p.gone_at IS NULL
-           AND p.uidvalidity <> :uidvalidity) AS before,
+         WHERE p.email_id = e.id AND p.folder_id = {FOLDER} AND p.gone_at IS NULL
+           AND p.uidvalidity <> {UIDVALIDITY}) AS before,
        (SELECT count(*) FROM ponctuel.email_places p
-         WHERE p.email_id = e.id AND p.folder_id = :folder_id
-           AND p.uidvalidity = :uidvalidity) AS here
+         WHERE p.email_id = e.id AND p.folder_id = {FOLDER}
+           AND p.uidvalidity = {UIDVALIDITY}) AS here
   FROM jsonb_to_recordset(CAST(:asked AS jsonb)) AS a(size bigint, at timestamptz)
   JOIN ponctuel.emails e
-    ON e.mailbox_id = :mailbox_id AND e.listed_size = a.size AND e.has_message_id
+    ON e.mailbox_id = {MAILBOX} AND e.listed_size = a.size AND e.has_message_id
    AND (a.at IS NULL OR a.at = e.internal_date)
 """)
 
-_KNOWN = text("""
+_KNOWN = text(f"""
 SELECT p.uid, e.listed_size, encode(e.header_sha256, 'hex') AS header_sha256
   FROM ponctuel.email_places p JOIN ponctuel.emails e ON e.id = p.email_id
- WHERE p.folder_id = :folder_id AND p.uidvalidity = :uidvalidity
+ WHERE p.folder_id = {FOLDER} AND p.uidvalidity = {UIDVALIDITY}
 """)
 
-_FLAGS = text("""
+_FLAGS = text(f"""
 UPDATE ponctuel.email_places p SET flags = s.flags
   FROM jsonb_to_recordset(CAST(:flags AS jsonb)) AS s(uid bigint, flags text[])
- WHERE p.folder_id = :folder_id AND p.uidvalidity = :uidvalidity AND p.uid = s.uid
+ WHERE p.folder_id = {FOLDER} AND p.uidvalidity = {UIDVALIDITY} AND p.uid = s.uid
    AND p.flags IS DISTINCT FROM s.flags
 """)
 _VANISHED = text(f"""
 UPDATE ponctuel.email_places SET gone_at = ponctuel.clock()
- WHERE folder_id = :folder_id AND uidvalidity = :uidvalidity AND gone_at IS NULL
+ WHERE folder_id = {FOLDER} AND uidvalidity = {UIDVALIDITY} AND gone_at IS NULL
    AND uid IN ({UIDS})
 """)
 
 # `flags` is null where the server's flags are followed otherwise.
-_COMPARE = text("""
+_COMPARE = text(f"""
 WITH server AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset(CAST(:server AS jsonb)) AS s(uid bigint, flags text[])
 ), differs AS (
   SELECT p.uid, s.uid IS NULL AS missing, s.flags, p.gone_at IS NULL AS here
     FROM ponctuel.email_places p LEFT JOIN server s ON s.uid = p.uid
-   WHERE p.folder_id = :folder_id AND p.uidvalidity = :uidvalidity
+   WHERE p.folder_id = {FOLDER} AND p.uidvalidity = {UIDVALIDITY}
      AND ((s.uid IS NULL) = (p.gone_at IS NULL)
           OR (s.flags IS NOT NULL AND s.flags IS DISTINCT FROM p.flags))
 ), changed AS (
@@ -108,11 +109,11 @@ WITH server AS MATERIALIZED (
      SET gone_at = CASE WHEN d.missing THEN ponctuel.clock() END,
          flags = COALESCE(d.flags, p.flags)
     FROM differs d
-   WHERE p.folder_id = :folder_id AND p.uidvalidity = :uidvalidity AND p.uid = d.uid
+   WHERE p.folder_id = {FOLDER} AND p.uidvalidity = {UIDVALIDITY} AND p.uid = d.uid
   RETURNING d.missing, d.here
 ), over AS (
   DELETE FROM ponctuel.email_troubles t
-   WHERE t.folder_id = :folder_id AND t.uidvalidity = :uidvalidity
+   WHERE t.folder_id = {FOLDER} AND t.uidvalidity = {UIDVALIDITY}
      AND t.uid NOT IN (SELECT uid FROM server)
 )
 SELECT (SELECT count(*) FROM changed WHERE missing) AS gone,
@@ -120,10 +121,10 @@ SELECT (SELECT count(*) FROM changed WHERE missing) AS gone,
        (SELECT COALESCE(jsonb_agg(s.uid ORDER BY s.uid), '[]') FROM server s
          WHERE s.uid <= :last_uid
            AND NOT EXISTS (SELECT 1 FROM ponctuel.email_places p
-                            WHERE p.folder_id = :folder_id AND p.uidvalidity = :uidvalidity
+                            WHERE p.folder_id = {FOLDER} AND p.uidvalidity = {UIDVALIDITY}
                               AND p.uid = s.uid)
            AND NOT EXISTS (SELECT 1 FROM ponctuel.email_troubles t
-                            WHERE t.folder_id = :folder_id AND t.uidvalidity = :uidvalidity
+                            WHERE t.folder_id = {FOLDER} AND t.uidvalidity = {UIDVALIDITY}
                               AND t.uid = s.uid)) AS unknown
 """)
 

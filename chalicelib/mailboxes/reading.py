@@ -3,6 +3,7 @@ fetched in batches, each of which is committed with its places and the cursor.""
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from chalicelib.mail.identity import head
 from chalicelib.mailboxes import places
 from chalicelib.mailboxes.fetching import Batch, commit, fetch
 from chalicelib.mailboxes.folders import KnownFolder
-from chalicelib.mailboxes.parsed_rows import Raw
+from chalicelib.mailboxes.parsed_rows import Raw, Read
 from chalicelib.mailboxes.places import Alike
 from chalicelib.mailboxes.turn import Limits, Turn
 from chalicelib.providers.imap.port import ImapError, Listed
@@ -85,36 +86,52 @@ def _pipelined(
     cursor: bool,
 ) -> bool:
     """While one batch is on the line, the one before is committed and the one before that parsed,
-    in their order."""
+    in their order. What was parsed is saved by whom commits: there is one connection."""
 
-    def finish(batch: Batch, lent: ExitStack) -> Future[None]:
+    def finish(batch: Batch, lent: ExitStack) -> Future[Future[None]]:
         with lent:
             raws = commit(turn, folder, batch, cursor=cursor)
             return parser.submit(copy_context().run, parse, raws, lent.pop_all())
 
-    def parse(raws: Sequence[Raw], lent: ExitStack) -> None:
+    def parse(raws: Sequence[Raw], lent: ExitStack) -> Future[None]:
         with lent:
-            turn.counts.update(turn.tools.parsing.parse(turn.held, raws))
+            found = turn.tools.parsing.read(turn.held, raws)
+            return committer.submit(copy_context().run, save, found, lent.pop_all())
 
-    under_way: deque[Future[Future[None]]] = deque()
+    def save(found: Sequence[Read], lent: ExitStack) -> None:
+        with lent:
+            turn.counts.update(turn.tools.parsing.save(turn.held, found))
+
+    under_way: deque[Future[Future[Future[None]]]] = deque()
     cut: ImapError | None = None
     done = 0
-    for listed in parts:
-        if turn.over() or cut is not None:
-            break
-        with ExitStack() as stack:
-            stack.enter_context(turn.tools.memory.lent(_needs(turn, listed, matched)))
-            batch = fetch(turn, listed, matched)
-            while len(under_way) > 1:
-                under_way.popleft().result().result()
-            under_way.append(committer.submit(copy_context().run, finish, batch, stack.pop_all()))
-        cut = batch.cut
-        done += 1
-    while under_way:
-        under_way.popleft().result().result()
+    try:
+        for listed in parts:
+            if turn.over() or cut is not None:
+                break
+            with ExitStack() as stack:
+                stack.enter_context(turn.tools.memory.lent(_needs(turn, listed, matched)))
+                batch = fetch(turn, listed, matched)
+                while len(under_way) > 2:
+                    _end(under_way.popleft())
+                context = copy_context()
+                under_way.append(committer.submit(context.run, finish, batch, stack.pop_all()))
+            cut = batch.cut
+            done += 1
+        while under_way:
+            _end(under_way.popleft())
+    finally:
+        # After an error: what is committed is parsed, or a try of it would be lost.
+        for left in under_way:
+            with contextlib.suppress(Exception):
+                _end(left)
     if cut is not None:
         raise cut
     return done == len(parts)
+
+
+def _end(under_way: Future[Future[Future[None]]]) -> None:
+    under_way.result().result().result()
 
 
 def _needs(turn: Turn, listed: Sequence[Listed], matched: dict[int, int]) -> int:

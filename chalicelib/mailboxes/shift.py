@@ -12,7 +12,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,14 +25,13 @@ from chalicelib.errors import (
 )
 from chalicelib.mailboxes import lease
 from chalicelib.mailboxes.attempt import Ended, attempt, condemned, host_down
+from chalicelib.mailboxes.crew import GROUP, Crew
 from chalicelib.mailboxes.lease import Candidate, Held
 from chalicelib.mailboxes.report import Outcome, Recorded, Report
 from chalicelib.mailboxes.turn import Tools
 from chalicelib.providers.imap.port import MailSession
 from chalicelib.runner.deadline import Deadline
 
-# Mailboxes are taken so many at a time: one that kills the process leaves as many under suspicion.
-GROUP = 16
 # After that many failures of a host's connections in a row nobody else is sent there in this run.
 HOST_FAILURES = 2
 # A turn that has less time than that left is not begun.
@@ -48,18 +46,6 @@ OWED: list[Held] = []
 OpenSession = Callable[[Mapping[str, Any], float], MailSession]
 # Writes how mailboxes' turns ended, in the caller's transaction.
 Ending = Callable[[Connection, Sequence[Outcome]], Recorded]
-
-
-@dataclass(frozen=True)
-class Crew:
-    """How many mailboxes are read at a time: of all, and of one host; `hosts` are exceptions."""
-
-    overall: int = 8
-    per_host: int = 4
-    hosts: Mapping[str, int] = field(default_factory=lambda: {"imap.gmail.com": 8})
-
-    def at(self, host: str) -> int:
-        return self.hosts.get(host.lower(), self.per_host)
 
 
 class Shift:
@@ -96,14 +82,17 @@ class Shift:
             if OWED:
                 lease.give_back(connection, OWED)
             candidates, clock = lease.survey(connection, mailbox_ids)
-        self._dead_at = clock and clock + self._lifetime()
+            self._dead_at = clock and clock + self._lifetime()
+            self._queue.extend(one for one in candidates if not one.suspect)
+            first = [] if self._deadline.near(LEAST_S) else self._group()
+            held = self._taken_by(connection, first)
         OWED.clear()
+        self._add(first, held)
         found = {one.id for one in candidates}
         self._report.elsewhere += [one for one in mailbox_ids if one not in found]
         for one in candidates:
             if one.condemned:
                 self._report.failed.append(condemned(one))
-        self._queue.extend(one for one in candidates if not one.suspect)
         self._side_by_side()
         for one in candidates:
             if one.suspect and not one.condemned:
@@ -128,9 +117,9 @@ class Shift:
             logs.warning("mailboxes_not_given_back", error=error)
 
     def _side_by_side(self) -> None:
-        if self._error is not None or not self._queue:
+        if self._error is not None or not (self._queue or self._ready):
             return
-        count = min(self._crew.overall, len(self._queue))
+        count = min(self._crew.overall, len(self._queue) + len(self._ready))
         threads = [
             threading.Thread(target=copy_context().run, args=(self._work,), name=f"inbox-{n}")
             for n in range(count)
@@ -184,33 +173,32 @@ class Shift:
         return self._busy[host] < self._crew.at(host)
 
     def _group(self) -> list[Candidate]:
-        """Those to be taken next, if there is room for one of them: those for which there is room,
-        and then the others in their order."""
         promised = Counter(held.row["host"] for held in self._ready)
-        fit: list[Candidate] = []
-        rest: list[Candidate] = []
-        for one in self._queue:
-            if self._busy[one.host] + promised[one.host] < self._crew.at(one.host):
-                promised[one.host] += 1
-                fit.append(one)
-            else:
-                rest.append(one)
-        return [*fit, *rest][:GROUP] if fit else []
+        return self._crew.group(self._queue, self._busy + promised)
 
     def _take(self, group: list[Candidate]) -> None:
-        for one in group:
-            self._queue.remove(one)
         with self._tools.desk.transaction() as connection:
             self._close_ended(connection)
-            ids = [one.id for one in group]
-            held = lease.take(connection, ids, self._lifetime(), self._dead_at)
+            held = self._taken_by(connection, group)
         self._forget()
+        self._add(group, held)
+        self._turn.notify_all()
+
+    def _taken_by(self, connection: Connection, group: Sequence[Candidate]) -> list[Held]:
+        if not group:
+            return []
+        ids = [one.id for one in group]
+        return lease.take(connection, ids, self._lifetime(), self._dead_at)
+
+    def _add(self, group: Sequence[Candidate], held: Sequence[Held]) -> None:
+        """Of the group, those that are held are ready."""
+        for one in group:
+            self._queue.remove(one)
         taken = {one.id for one in held}
         self._taken.update((one.id, one) for one in held)
         self._report.elsewhere += [one.id for one in group if one.id not in taken]
         order = {one.id: place for place, one in enumerate(group)}
         self._ready += sorted(held, key=lambda one: order[one.id])
-        self._turn.notify_all()
 
     def _skip_those_of_dead_hosts(self) -> None:
         dead = {host for host, count in self._failures.items() if count >= HOST_FAILURES}

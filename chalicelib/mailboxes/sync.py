@@ -12,13 +12,14 @@ from sqlalchemy import Engine
 
 from chalicelib.mail.parse import parse as default_parse
 from chalicelib.mailboxes.copies import Copies
+from chalicelib.mailboxes.crew import Crew
 from chalicelib.mailboxes.lease import Desk
 from chalicelib.mailboxes.memory import Memory
 from chalicelib.mailboxes.parsed_rows import Parse
 from chalicelib.mailboxes.parsing import Parsing
 from chalicelib.mailboxes.parsing_processes import Processes
 from chalicelib.mailboxes.report import Report
-from chalicelib.mailboxes.shift import Crew, Ending, OpenSession, Shift
+from chalicelib.mailboxes.shift import Ending, OpenSession, Shift
 from chalicelib.mailboxes.turn import Limits, Settle, Tools
 from chalicelib.providers.storage.port import Storage
 from chalicelib.runner.deadline import Deadline

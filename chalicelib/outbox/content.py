@@ -20,7 +20,7 @@ from chalicelib.outbox import formats
 MAX_STRING: Final = 200  # characters kept of any one string
 MAX_READ: Final = 4_000  # characters looked at, before the invisible ones go
 # Ours, and of no use once cut: an address with a signed token of 600 characters.
-LINKS: Final = frozenset({"unsubscribe_url"})
+LINKS: Final = frozenset({"unsubscribe_url", "cancel_url", "closer_url"})
 MAX_LINK: Final = 2_000
 
 

@@ -21,6 +21,8 @@ MINUS: Final = "\u2212"  # screen readers say it, and no line breaks after it, u
 
 # ISO 4217 codes that stand for the absence of a currency and for tests.
 _NOT_MONEY: Final = frozenset({"XXX", "XTS"})
+# Metropolitan France and the overseas departments that share its plan (Arcep).
+_FRENCH_CODES: Final = frozenset({33, 262, 590, 594, 596})
 # From two on, so that no gender is needed.
 _WORDS: Final = ("deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix")
 
@@ -110,6 +112,21 @@ def siret(number: str) -> str:
     if not re.fullmatch(r"[0-9]{14}", compact):
         return number
     return NO_BREAK.join((compact[:3], compact[3:6], compact[6:9], compact[9:]))
+
+
+def telephone(number: str) -> str:
+    """« 06 39 98 00 01 » for a number of France, overseas included, in E.164; « +32 470 12 34 56 »
+    for another one. What is no number is left as it is."""
+    import phonenumbers
+
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return number
+    french = parsed.country_code in _FRENCH_CODES
+    style = phonenumbers.PhoneNumberFormat
+    shown = phonenumbers.format_number(parsed, style.NATIONAL if french else style.INTERNATIONAL)
+    return str(shown).replace(" ", NO_BREAK)
 
 
 def typographie(text: str) -> str:

@@ -9,21 +9,15 @@ links of years.
 
 from __future__ import annotations
 
-import hmac
-import json
-import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
 
+from chalicelib import signed_links
 from chalicelib.errors import BadRequest, NotConfigured
+from chalicelib.signed_links import Secrets
 
-Secrets = Sequence[str | None]
-
-VERSION = "1"
-# With the address before it, it has to stay one unbroken word of the header (900 characters).
-LONGEST = 600
-_TOKEN = re.compile(r"1\.([A-Za-z0-9_-]{1,556})\.([A-Za-z0-9_-]{43})")
+PURPOSE = "unsubscribe"
 
 
 @dataclass(frozen=True)
@@ -45,37 +39,22 @@ def sign(subscription: Subscription, *, stage: str, secrets: Secrets) -> str:
     token. Raises `NotConfigured` without a secret, `ValueError` for ids that are too long for a
     link.
     """
-    content = [
-        subscription.business_id,
-        subscription.person,
-        subscription.category,
-        subscription.message_id,
-    ]
-    payload = _encoded(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
-    token = f"{VERSION}.{payload}.{_signature(payload, stage, _keys(secrets)[0])}"
-    if not _TOKEN.fullmatch(token):
-        raise ValueError("ids are too long for a link")
-    return token
+    with _configured():
+        return signed_links.sign(PURPOSE, astuple(subscription), stage=stage, secrets=secrets)
 
 
 def read(token: str, *, stage: str, secrets: Secrets) -> Subscription:
     """What a link that this stage signed ends. Raises `NotConfigured` without a secret, and
     `BadRequest` (`link`) for a token that is altered, cut, signed elsewhere or unknown."""
-    keys = _keys(secrets)
-    found = _TOKEN.fullmatch(token)
-    payload, signature = found.groups() if found else ("", "")
-    genuine = False
-    for key in keys:  # all of them, so that the time taken says nothing
-        genuine |= hmac.compare_digest(signature, _signature(payload, stage, key))
-    if not genuine:
+    with _configured():
+        content = signed_links.read(PURPOSE, token, stage=stage, secrets=secrets)
+    if content is None:
         raise BadRequest(
             "Ce lien de désinscription est incomplet ou n'est plus reconnu. Ouvrez celui du "
             "dernier message reçu, ou répondez à ce message pour demander à ne plus en recevoir.",
             code="link",
         )
-    padding = "=" * (-len(payload) % 4)
-    business_id, person, category, message_id = json.loads(urlsafe_b64decode(payload + padding))
-    return Subscription(business_id, person, category, message_id)
+    return Subscription(*content)
 
 
 def link(public_url: str, token: str) -> str:
@@ -94,20 +73,11 @@ def headers(public_url: str, token: str) -> dict[str, str]:
     return found
 
 
-def _keys(secrets: Secrets) -> list[bytes]:
-    keys = [secret.encode() for secret in secrets if secret and secret.strip()]
-    if not keys:
+@contextmanager
+def _configured() -> Iterator[None]:
+    try:
+        yield
+    except NotConfigured as error:
         raise NotConfigured(
             "Aucun secret ne signe les liens de désinscription. Renseignez UNSUBSCRIBE_SECRET."
-        )
-    return keys
-
-
-def _signature(payload: str, stage: str, key: bytes) -> str:
-    # The purpose and the stage are signed too: the secret may have served elsewhere.
-    signed = f"ponctuel unsubscribe {VERSION}\n{stage}\n{payload}".encode()
-    return _encoded(hmac.digest(key, signed, "sha256"))
-
-
-def _encoded(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).decode().rstrip("=")
+        ) from error

@@ -29,6 +29,13 @@ CODES: Mapping[str, str] = {
     "customer_changed": "le document a changé de client depuis",
     "mailbox_recovered": "la boîte aux lettres remarche",
     "mailbox_removed": "la boîte aux lettres n'existe plus",
+    "deletion_gone": "cette suppression de compte n'existe plus",
+    "deletion_not_scheduled": "la suppression du compte n'est plus prévue",
+    "deletion_moved": "la date de la suppression a changé",
+    "deletion_too_late": "la date de la suppression est passée",
+    "deletion_not_locked": "la suppression du compte n'a pas commencé",
+    "deletion_not_blocked": "plus rien ne bloque la suppression du compte",
+    "deletion_requested_again": "la suppression du compte est de nouveau demandée",
     "answer_lost": "la réponse du fournisseur s'est perdue",
 }
 PROVIDERS: Mapping[str, str] = {

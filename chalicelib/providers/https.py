@@ -122,7 +122,11 @@ class HttpsClient:
         self.call_timeout = call_timeout
 
     def call(
-        self, method: Literal["GET", "POST"], path: str, headers: Mapping[str, str], body: bytes
+        self,
+        method: Literal["GET", "POST", "DELETE"],
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
     ) -> Answer:
         """One request and its answer, never repeated. `path` and `headers` are visible ASCII; a
         POST has a body. Raises `NotSent` or `AnswerLost`, which quote nothing."""

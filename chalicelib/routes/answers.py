@@ -11,15 +11,15 @@ from typing import Any
 from uuid import UUID
 
 from chalicelib import jobs
-from chalicelib.errors import BadRequest, NotFound, PonctuelError
+from chalicelib.errors import BadRequest, Conflict, NotFound, PonctuelError
 from chalicelib.routes.call import Call
 from chalicelib.runner.ledger import FINISHED
 
 Row = Mapping[str, Any]
-# Fields of a compatibility answer besides the common ones, from the counts and results.
-Fields = Callable[[Row], Mapping[str, Any]]
+# Fields of a compatibility answer besides the common ones, from the call and the run.
+Fields = Callable[[Call, Row], Mapping[str, Any]]
 
-STATUS = {BadRequest: 400, NotFound: 404}
+STATUS = {BadRequest: 400, NotFound: 404, Conflict: 409}
 # The worst comes last. Nothing is said of success while a run is going on.
 SUCCESS: Mapping[str, bool | None] = {
     "succeeded": True,
@@ -81,7 +81,7 @@ def of_runs(
     }
     body = summary(call, whole, message=message)
     if fields is not None:
-        body |= fields(whole)
+        body |= fields(call, whole)
     if len(rows) > 1:
         body["runs"] = [summary(call, row, message=message) for row in rows]
     status: str = worst["status"]

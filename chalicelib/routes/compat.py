@@ -14,6 +14,7 @@ from chalicelib.routes.answers import Answer, Fields
 from chalicelib.routes.auth import Family
 from chalicelib.routes.call import Call
 from chalicelib.routes.door import Route
+from chalicelib.routes.leads import waiting_fields
 from chalicelib.routes.start import Ask, run_now
 
 
@@ -47,6 +48,28 @@ TABLE = (
         "followups",
         "forbidden",
         "🔄 Déclenchement du traitement des relances automatiques via API...",
+    ),
+    Compat(
+        "/users/process-account-deletions",
+        GET_OR_POST,
+        "account_deletions",
+        "forbidden",
+        "🔄 Déclenchement du traitement des suppressions de comptes via API...",
+    ),
+    Compat(
+        "/cron/check-overdue-and-reminders",
+        GET_OR_POST,
+        "overdue_and_reminders",
+        "forbidden",
+        "🔄 Déclenchement de la vérification des retards et des rappels via API...",
+    ),
+    Compat(
+        "/gestion/auto-relance",
+        GET_OR_POST,
+        "lead_followups",
+        "other",
+        "🔄 Déclenchement des relances automatiques de leads via API...",
+        fields=waiting_fields,
     ),
 )
 

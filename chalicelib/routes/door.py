@@ -16,7 +16,7 @@ from typing import Any, Literal
 from chalice.app import Chalice, Request, Response
 
 from chalicelib import logs
-from chalicelib.errors import NotConfigured, PonctuelError, SettingsError, Unauthorized
+from chalicelib.errors import NotConfigured, PonctuelError, Unauthorized
 from chalicelib.routes import refusals
 from chalicelib.routes.answers import Answer, failure
 from chalicelib.routes.auth import CHALLENGE, Family, deprecation, refusal
@@ -106,14 +106,8 @@ def _answered(route: Route, call: Call) -> Answer:
 
 
 def _refused(route: Route, call: Call, error: PonctuelError) -> Answer:
-    """Remembers the refusal, makes one who insists wait, and says no as the route's users know."""
-    logs.warning("http_refused", path=call.path, code=error.code)
-    try:
-        secret = None if isinstance(error, NotConfigured) else call.settings.cron_secret
-        caller = refusals.caller_of(call.address, secret)
-        time.sleep(refusals.record(call.engine, caller=caller, path=call.path, code=error.code))
-    except SettingsError as unusable:
-        logs.warning("refused_call_not_recorded", error=unusable)
+    """Says no as the route's users know it."""
+    refusals.slow_down(call, error)
     status, body = refusal(error, route.family)
     return Answer(body, status, CHALLENGE if status == 401 else {})
 

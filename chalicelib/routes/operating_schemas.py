@@ -75,7 +75,7 @@ _DECISION = record(
         "reason": TEXT,
     }
 )
-_OBSTACLES = record(
+OBSTACLES = record(
     {"pauseReason": TEXT_OR_NULL}
     | dict.fromkeys(("quarantined", "stageIsLive", "businessIsLive"), YES_OR_NO)
 )
@@ -89,7 +89,7 @@ _DOCUMENT = record(
         "nextNotBefore": INSTANT_OR_NULL,
         "letter": {"anyOf": [_LETTER, {"type": "null"}]},
         "toHandle": NUMBER_OR_NULL,
-        "obstacles": _OBSTACLES,
+        "obstacles": OBSTACLES,
         "messages": array(_LEVEL),
         "decisions": array(_DECISION),
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from hashlib import sha256
 
@@ -23,16 +23,20 @@ _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 View = Callable[[Call], Answer]
 
 
-def page(name: str, content: Mapping[str, object], status: int = 200) -> Answer:
+def page(
+    name: str, content: Mapping[str, object], status: int = 200, *, leads_to: Sequence[str] = ()
+) -> Answer:
     """The page `templates/pages/<name>.html`. Its policy allows the layout's style, by its hash,
-    and forms that post back to us: no script, no style attribute, nothing from elsewhere."""
+    and forms that post back to us: no script, no style attribute, nothing from elsewhere.
+    `leads_to`: where an answer to a form may redirect besides."""
     from chalicelib.outbox import rendering  # templates: not for every cold start
 
     html = rendering.page(name, content)
     hashes = (b64encode(sha256(s.encode()).digest()).decode() for s in _STYLE.findall(html)[:1])
     style = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    forms = " ".join(("'self'", *leads_to))
     policy = (
-        f"default-src 'none'; style-src {style}; form-action 'self'; base-uri 'none'; "
+        f"default-src 'none'; style-src {style}; form-action {forms}; base-uri 'none'; "
         "frame-ancestors 'none'"
     )
     headers = {

@@ -9,10 +9,13 @@ import time
 from typing import TYPE_CHECKING
 
 from chalicelib import logs
+from chalicelib.errors import NotConfigured, PonctuelError, SettingsError
 from chalicelib.redaction import scrub_text
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+    from chalicelib.routes.call import Call
 
 FREE_FAILURES = 5
 LONGEST_DELAY_S = 3.0
@@ -60,6 +63,17 @@ def caller_of(address: str | None, secret: str | None) -> str:
     return hmac.digest(key, str(parsed).encode(), "sha256").hex()[:16]
 
 
+def slow_down(call: Call, error: PonctuelError) -> None:
+    """Remembers that the call is refused for `error`, and makes one who insists wait."""
+    logs.warning("http_refused", path=call.path, code=error.code)
+    try:
+        secret = None if isinstance(error, NotConfigured) else call.settings.cron_secret
+        caller = caller_of(call.address, secret)
+        time.sleep(record(call.engine, caller=caller, path=call.path, code=error.code))
+    except SettingsError as unusable:
+        logs.warning("refused_call_not_recorded", error=unusable)
+
+
 def record(engine: Engine, *, caller: str, path: str, code: str) -> float:
     """Writes one row and returns how many seconds the answer still has to wait.
 
@@ -91,7 +105,6 @@ def _write(engine: Engine, values: dict[str, object], counted: list[int]) -> Non
     from sqlalchemy.exc import DBAPIError
 
     from chalicelib.db.engine import transaction
-    from chalicelib.errors import PonctuelError
 
     try:
         with transaction(engine) as connection:

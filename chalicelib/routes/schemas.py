@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chalicelib.outbox.operator import ACTS
+from chalicelib.routes.account_schemas import ACCOUNTS, ANSWERED
 from chalicelib.routes.acting_schemas import ACTING
+from chalicelib.routes.leads_schemas import LEADS, LEADS_WAITING
 from chalicelib.routes.operating_schemas import OPERATING
 from chalicelib.routes.schema_terms import (
     COUNTS,
@@ -132,6 +134,7 @@ _LAST_RUN = record(
 SCHEMAS: Mapping[str, Schema] = {
     # Without a run, when there was no business to run for.
     "Run": record(_ALWAYS, {**_OF_A_RUN, **_SOMETIMES, "runs": array(ref("ZoneRun"))}),
+    "LeadsRun": record(_ALWAYS, {**_OF_A_RUN, **_SOMETIMES, **LEADS_WAITING}),
     "ZoneRun": record({**_ALWAYS, **_OF_A_RUN}, _SOMETIMES),
     "StoredRun": record({**_ALWAYS, **_OF_A_RUN, **_STORED}, _SOMETIMES),
     "Runs": record({"success": SUCCESS, "runs": array(ref("StoredRun"))}),
@@ -154,6 +157,8 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     **OPERATING,
     **ACTING,
+    **ACCOUNTS,
+    **LEADS,
     "Health": record(
         {"success": SUCCESS, "status": {"const": "ok"}}
         | dict.fromkeys(("stage", "version"), TEXT)
@@ -177,6 +182,9 @@ SCHEMAS: Mapping[str, Schema] = {
 
 # What a route answers when all is well; one that is not here answers a `Run`.
 ANSWERS: Mapping[tuple[str, str], str] = {
+    ("GET", "/gestion/auto-relance"): "LeadsRun",
+    ("POST", "/gestion/auto-relance"): "LeadsRun",
+    ("GET", "/leads/explain"): "ExplainedLeads",
     ("GET", "/jobs"): "Jobs",
     ("POST", "/jobs/{job}/pause"): "ChangedJob",
     ("POST", "/jobs/{job}/resume"): "ChangedJob",
@@ -195,6 +203,7 @@ ANSWERS: Mapping[tuple[str, str], str] = {
     ("GET", "/followups/explain"): "Explained",
     ("GET", "/followups/pending"): "Pending",
     ("POST", "/followups/decisions"): "Decided",
+    **ANSWERED,
     ("GET", "/quarantine"): "Quarantine",
     ("GET", "/health"): "Health",
     ("HEAD", "/health"): "Health",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from chalicelib.routes import (
+    accounts,
     acting,
+    closer,
     compat,
+    deletion_page,
     followups,
     health,
     jobs,
+    leads,
     messages,
     openapi,
     quarantine,
@@ -33,8 +37,12 @@ ROUTES: tuple[Route, ...] = (
     *acting.ROUTES,
     *sending.ROUTES,
     *followups.ROUTES,
+    *accounts.ROUTES,
+    *leads.ROUTES,
     *quarantine.ROUTES,
     *unsubscribe.ROUTES,
+    *deletion_page.ROUTES,
+    *closer.ROUTES,
     *webhooks.ROUTES,
     *health.ROUTES,
     Route(

@@ -1,12 +1,15 @@
-"""The effect of a step that changes a domain relation by one plain statement."""
+"""The effects of a step that changes a domain relation by one plain statement."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
-from chalicelib.runner.job import Batch, Outcome, Preview, Run
+from chalicelib import logs
+from chalicelib.db.sqlstate import database_error
+from chalicelib.runner.job import Batch, ItemError, Outcome, Preview, Run
 
 
 @dataclass(frozen=True)
@@ -30,3 +33,25 @@ class Change:
                 for row in rows
             ]
         )
+
+
+@dataclass(frozen=True)
+class Tolerated:
+    """`change`; where the relation cannot be written, as somebody's view may not be, one error of
+    the step, and the rest of the run goes on. `why`: French."""
+
+    change: Change
+    why: str
+
+    def apply(self, run: Run, connection: Connection, batch: Batch) -> Outcome:
+        try:
+            with connection.begin_nested():
+                return self.change.apply(run, connection, batch)
+        except DBAPIError as error:
+            if database_error(error) is not None:
+                raise
+            logs.warning("change_not_written", run_id=str(run.id), error=error)
+            return Outcome({}, [ItemError("", self.change.counted_as, "not_writable", self.why)])
+
+    def preview(self, run: Run, connection: Connection, batch: Batch) -> Preview:
+        return self.change.preview(run, connection, batch)

@@ -83,9 +83,12 @@ class Ending:
 
 @dataclass(frozen=True)
 class Totals:
+    """`messages`: how many the run has planned."""
+
     counts: Mapping[str, int]
     results: Sequence[Mapping[str, Any]]
     failed: int
+    messages: int = 0
 
     @property
     def sentence(self) -> str | None:
@@ -121,8 +124,9 @@ def totals(connection: Connection, run: Run) -> Totals:
         | ({"error": errors[business]} if business in errors else {})
         for business in sorted({*sent, *failed})
     ]
+    messages = counts.total()
     counts["failed"] = failed.total()
-    return Totals(+counts, results, failed.total())
+    return Totals(+counts, results, failed.total(), messages)
 
 
 def is_news(connection: Connection, run: Run, status: str) -> bool:
@@ -167,11 +171,14 @@ def postponed(work: Work, run: Run, error: PonctuelError) -> Ending:
     return Ending("continued")
 
 
-def review(work: Work, connection: Connection, run: Run) -> None:
-    """Looks at what was planned, once, before any of it may be claimed."""
-    if run.step not in (None, DELIVERY_STEP) and work.bench.review is not None:
-        held = work.bench.review(connection, run)
-        run.counts = dict(Counter(run.counts) + Counter(held_for_approval=held))
+def review(work: Work, connection: Connection, run: Run) -> int:
+    """Looks at what was planned, once, before any of it may be claimed. Returns how many messages
+    wait for approval with that."""
+    if run.step in (None, DELIVERY_STEP) or work.bench.review is None:
+        return 0
+    held = work.bench.review(connection, run)
+    run.counts = dict(Counter(run.counts) + Counter(held_for_approval=held))
+    return held
 
 
 def described(error: Exception) -> tuple[str, str]:
@@ -192,9 +199,10 @@ def described(error: Exception) -> tuple[str, str]:
 def close(work: Work, run: Run, error_code: str | None = None, error: str | None = None) -> Ending:
     """Closes the run, covers its slots and opens the one that was asked for meanwhile."""
     with transaction(work.engine) as connection:
-        review(work, connection, run)
         # A run that never had a worklist has no messages and no items of its own.
         found = totals(connection, run) if run.step else Totals({}, (), 0)
+        if found.messages and review(work, connection, run):
+            found = totals(connection, run)
         run.counts = {**run.counts, **found.counts}
         status = "failed" if error_code else "partial" if found.failed else "succeeded"
         if work.bench.alert and status != "succeeded" and is_news(connection, run, status):

@@ -10,7 +10,10 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -78,10 +81,22 @@ def _enter(work: Work, run: Run) -> Worklist | Ending:
         entered = worklist.enter(connection, run, work.job.steps, prepared.parameters)
         if entered.steps or prepared.errors:
             ledger.record_errors(connection, run, list(prepared.errors))
-            progress.save(connection, run)
-            return entered
+            return _set_out(work, run, entered, connection)
         closed = closing.end(connection, work, run, "succeeded")
     return closing.told(run, "succeeded", closed)
+
+
+def _set_out(work: Work, run: Run, entered: Worklist, connection: Connection) -> Worklist:
+    """Saves the cursor at the first item. Where an errand comes first, what it has to know before
+    it goes is known with that."""
+    current = entered.current(run)
+    if current is None or not isinstance(current[0].effect, Errand):
+        progress.save(connection, run)
+        return entered
+    step, total = current
+    items = worklist.items_of(connection, _batch_of(entered, step, 0, min(step.batch, total)))
+    progress.save(connection, run, lease.lasting(work.deadline))
+    return replace(entered, items=items)
 
 
 def _enter_again(work: Work, run: Run) -> Worklist:
@@ -98,6 +113,7 @@ def _steps(work: Work, run: Run, entered: Worklist) -> bool:
     # After a death the batch stays narrow up to the item at fault: widening would bring the next.
     adopted, narrow = run.step, run.batch_limit
     retries = 0
+    items = entered.items
     while (current := entered.current(run)) is not None:
         if work.deadline.near():
             return False
@@ -105,7 +121,9 @@ def _steps(work: Work, run: Run, entered: Worklist) -> bool:
         widest = narrow if narrow and step.name == adopted else step.batch
         size = min(run.batch_limit or step.batch, total - run.position)
         try:
-            _batch(work, run, entered, step, size)
+            # What was read once is good for one try: the lease is not kept as long afterwards.
+            known, items = items, ()
+            _batch(work, run, entered, step, size, known)
             retries = 0
             if run.step == step.name:
                 run.batch_limit = min(size * 2, widest)
@@ -121,12 +139,21 @@ def _steps(work: Work, run: Run, entered: Worklist) -> bool:
     return True
 
 
-def _batch(work: Work, run: Run, entered: Worklist, step: Step, size: int) -> None:
+def _batch(
+    work: Work,
+    run: Run,
+    entered: Worklist,
+    step: Step,
+    size: int,
+    items: Sequence[tuple[str, str]] = (),
+) -> None:
     before = (run.step, run.position, run.batch_limit, dict(run.counts))
-    bounds = {"step": step.name, "after": run.position, "upto": run.position + size}
-    batch = Batch(worklist.BATCH_CTE, {**entered.parameters, **bounds})
+    parameters = _batch_of(entered, step, run.position, size)
+    batch = Batch(worklist.BATCH_CTE, parameters)
     effect = step.effect
-    done = _errand(work, run, effect, batch) if isinstance(effect, Errand) else None
+    done = None
+    if isinstance(effect, Errand):
+        done = _errand(work, run, effect, batch, items if len(items) == size else ())
     run.position += size
     entered.settle(run)
     try:
@@ -142,11 +169,22 @@ def _batch(work: Work, run: Run, entered: Worklist, step: Step, size: int) -> No
         raise
 
 
-def _errand(work: Work, run: Run, errand: Errand, batch: Batch) -> Outcome:
-    """Keeps the lease for as long as this invocation can live, and sends it on its way."""
-    with transaction(work.engine) as connection:
-        items = worklist.items_of(connection, batch.parameters)
-        lease.keep(connection, run.job, run.zone, run.id, run.fence, lease.lasting(work.deadline))
+def _batch_of(entered: Worklist, step: Step, position: int, size: int) -> Mapping[str, Any]:
+    """The parameters of a batch's SQL."""
+    bounds = {"step": step.name, "after": position, "upto": position + size}
+    return {**entered.parameters, **bounds}
+
+
+def _errand(
+    work: Work, run: Run, errand: Errand, batch: Batch, items: Sequence[tuple[str, str]]
+) -> Outcome:
+    """Keeps the lease for as long as this invocation can live, and sends it on its way. `items`:
+    the batch's, when they are known; then the lease is kept already."""
+    if not items:
+        with transaction(work.engine) as connection:
+            items = worklist.items_of(connection, batch.parameters)
+            lasting = lease.lasting(work.deadline)
+            lease.keep(connection, run.job, run.zone, run.id, run.fence, lasting)
     return errand.run_errand(run, work.engine, work.deadline, items)
 
 

@@ -56,6 +56,8 @@ class Worklist:
 
     steps: Sequence[tuple[Step, int]]
     parameters: Mapping[str, Any]
+    # The first batch's, where they were read when it was numbered.
+    items: Sequence[tuple[str, str]] = ()
 
     def current(self, run: Run) -> tuple[Step, int] | None:
         """The step in which the run is, with its number of items; None when all is done."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from chalicelib.errors import BadRequest
 from cli.imports.folding import fold, shown
@@ -109,49 +111,66 @@ REQUIRED: Mapping[str, str] = {
     "total": "Montant TTC",
 }
 
-_RANKS = {name: (field, rank) for field, names in NAMES.items() for rank, name in enumerate(names)}
 _SMALL_WORDS = {"de", "d", "du", "des", "la", "le", "l", "les", "a", "au", "en", "eur", "euros"}
 _NUMBER_SIGN = re.compile(r"\bn\s*[°º]|№", re.IGNORECASE)
 
 
 class MissingColumns(BadRequest):
-    """The file lacks columns without which an invoice cannot be followed up."""
+    """The file lacks columns without which its lines cannot be read."""
 
     code = "missing_columns"
 
 
-def recognise(header: Sequence[str]) -> dict[str, int]:
-    """Field → position of its column, for the fields that this header names."""
-    found: dict[str, tuple[int, int]] = {}
-    for position, title in enumerate(header):
-        field, rank = _RANKS.get(_name(title), ("", 0))
-        if field and (field not in found or rank < found[field][0]):
-            found[field] = (rank, position)
-    return {field: position for field, (_, position) in found.items()}
+@dataclass(frozen=True)
+class Columns:
+    """The columns of one kind of file. `names`: field → its names, after `_name`. `required`:
+    field → its title, as people are told of it."""
+
+    names: Mapping[str, Sequence[str]]
+    required: Mapping[str, str]
+
+    @cached_property
+    def _ranks(self) -> dict[str, tuple[str, int]]:
+        return {
+            name: (field, rank)
+            for field, names in self.names.items()
+            for rank, name in enumerate(names)
+        }
+
+    def recognise(self, header: Sequence[str]) -> dict[str, int]:
+        """Field → position of its column, for the fields that this header names."""
+        found: dict[str, tuple[int, int]] = {}
+        for position, title in enumerate(header):
+            field, rank = self._ranks.get(_name(title), ("", 0))
+            if field and (field not in found or rank < found[field][0]):
+                found[field] = (rank, position)
+        return {field: position for field, (_, position) in found.items()}
+
+    def score(self, cells: Sequence[str]) -> int:
+        """How many fields these cells name; 0 when they cannot be a header, as a title line."""
+        if len(cells) < 2 or any(len(cell) > 100 for cell in cells):
+            return 0
+        found = len(self.recognise(cells))
+        return found if found >= 2 else 0
+
+    def require(self, header: Sequence[str]) -> dict[str, int]:
+        """The recognised columns. Raises `MissingColumns`, in French, naming what is missing and
+        what was found."""
+        columns = self.recognise(header)
+        missing = [f"« {title} »" for field, title in self.required.items() if field not in columns]
+        if missing:
+            found = ", ".join(f"« {shown(title)} »" for title in header if title.strip())
+            one = len(missing) == 1
+            raise MissingColumns(
+                f"Il manque {'la colonne' if one else 'les colonnes'} {', '.join(missing)}. "
+                f"Colonnes trouvées : {found}. Ajoutez ou renommez "
+                f"{'celle' if one else 'celles'} qui {'manque' if one else 'manquent'}, "
+                "puis relancez (noms acceptés : docs/import.md)."
+            )
+        return columns
 
 
-def score(cells: Sequence[str]) -> int:
-    """How many fields these cells name; 0 when they cannot be a header, as a title line."""
-    if len(cells) < 2 or any(len(cell) > 100 for cell in cells):
-        return 0
-    found = len(recognise(cells))
-    return found if found >= 2 else 0
-
-
-def require(header: Sequence[str]) -> dict[str, int]:
-    """The recognised columns. Raises `MissingColumns`, in French, naming what is missing and what
-    was found."""
-    columns = recognise(header)
-    missing = [f"« {title} »" for field, title in REQUIRED.items() if field not in columns]
-    if missing:
-        found = ", ".join(f"« {shown(title)} »" for title in header if title.strip())
-        one = len(missing) == 1
-        raise MissingColumns(
-            f"Il manque {'la colonne' if one else 'les colonnes'} {', '.join(missing)}. "
-            f"Colonnes trouvées : {found}. Ajoutez ou renommez {'celle' if one else 'celles'} qui "
-            f"{'manque' if one else 'manquent'}, puis relancez (noms acceptés : docs/import.md)."
-        )
-    return columns
+INVOICES = Columns(NAMES, REQUIRED)
 
 
 def _name(title: str) -> str:

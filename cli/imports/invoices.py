@@ -44,8 +44,8 @@ class InvoiceFile:
     def survey(cls, source: Source) -> InvoiceFile:
         """Finds the header and reads the file once for its conventions. Raises `UnreadableFile`
         and `MissingColumns`."""
-        table = find_table(source, columns.score)
-        file = cls(table, columns.require(table.header))
+        table = find_table(source, columns.INVOICES.score)
+        file = cls(table, columns.INVOICES.require(table.header))
         marks: set[str] = set()
         month_first_seen = False
         totals: dict[str, str] = {}

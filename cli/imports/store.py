@@ -7,49 +7,27 @@ not say is kept (relances on or off, dispute, promise, cycle, an empty cell's co
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from sqlalchemy import Connection, text
 
-from chalicelib.errors import NotFound
 from cli.imports import statements
 from cli.imports.customers import AmbiguousCustomerError, Directory
 from cli.imports.decoding import opened
 from cli.imports.identifiers import hashed_identifier, identifier
 from cli.imports.invoice_line import Invoice, Reject
 from cli.imports.invoices import Ignored, InvoiceFile
-
-CHUNK = 5000
-# Of a file that is wrong throughout, the first lines say enough.
-MAX_REJECTS_KEPT = 10_000
+from cli.imports.result import CHUNK, Counts, require_business, transaction
 
 
 @dataclass(slots=True)
-class ImportResult:
-    """What an import did, or would do. The four first counts are invoices; `rejects` holds the
-    first 10,000 of the `rejected` lines; `ignored` counts total lines. `remarks`: lines that were
-    imported without something, 10,000 at most."""
+class ImportResult(Counts):
+    """The first counts are invoices; `ignored` counts total lines."""
 
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    rejected: int = 0
     ignored: int = 0
     customers_created: int = 0
-    rejects: list[Reject] = field(default_factory=list)
-    remarks: list[Reject] = field(default_factory=list)
-
-    def reject(self, reject: Reject) -> None:
-        self.rejected += 1
-        if len(self.rejects) < MAX_REJECTS_KEPT:
-            self.rejects.append(reject)
-
-    def remark(self, invoice: Invoice) -> None:
-        if invoice.remarks and len(self.remarks) < MAX_REJECTS_KEPT:
-            self.remarks.append(Reject(invoice.line, invoice.number, invoice.remarks))
 
 
 def import_invoices(
@@ -64,8 +42,8 @@ def import_invoices(
     `MissingColumns`; database errors pass through.
     """
     result = ImportResult()
-    with opened(source) as stream, _transaction(connection):
-        _require_business(connection, business_id)
+    with opened(source) as stream, transaction(connection):
+        require_business(connection, business_id)
         file = InvoiceFile.survey(stream)
         known = connection.execute(text(statements.KNOWN_CUSTOMERS), {"business": business_id})
         directory = Directory(
@@ -75,22 +53,6 @@ def import_invoices(
             _store_invoices(connection, business_id, chunk, result, dry_run=dry_run)
         _store_customers(connection, business_id, directory, result, dry_run=dry_run)
     return result
-
-
-@contextmanager
-def _transaction(connection: Connection) -> Iterator[None]:
-    with connection.begin_nested() if connection.in_transaction() else connection.begin():
-        yield
-
-
-def _require_business(connection: Connection, business_id: str) -> None:
-    found = connection.execute(
-        text("SELECT 1 FROM ponctuel.businesses WHERE id = :business"), {"business": business_id}
-    )
-    if found.first() is None:
-        raise NotFound(
-            f"L'entreprise « {business_id} » n'existe pas : créez-la, ou vérifiez son identifiant."
-        )
 
 
 def _chunks(
@@ -110,7 +72,7 @@ def _chunks(
                 except AmbiguousCustomerError as error:
                     result.reject(Reject(outcome.line, outcome.number, (str(error),)))
                 else:
-                    result.remark(outcome)
+                    result.remark(outcome.line, outcome.number, outcome.remarks)
         if len(chunk) == CHUNK:
             yield chunk
             chunk = []

@@ -58,8 +58,11 @@ class Client:
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> dict[str, Any]:
         """The answer's JSON object. `query`: what is None is left out."""
-        asked = {name: str(value) for name, value in (query or {}).items() if value is not None}
-        return self._call("GET", f"{path}?{urlencode(asked)}" if asked else path, None)
+        return self._call("GET", _with_query(path, query or {}), None)
+
+    def delete(self, path: str, query: Mapping[str, object]) -> dict[str, Any]:
+        """As `get` takes it: a DELETE has no body."""
+        return self._call("DELETE", _with_query(path, query), None)
 
     def post(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
         return self._call("POST", path, json.dumps(body).encode())
@@ -203,6 +206,11 @@ def _pool(url: str) -> urllib3.PoolManager:
     if proxy:
         return urllib3.ProxyManager(proxy, ssl_context=context)
     return urllib3.PoolManager(ssl_context=context)
+
+
+def _with_query(path: str, query: Mapping[str, object]) -> str:
+    asked = {name: str(value) for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(asked)}" if asked else path
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -71,6 +71,26 @@ class Stage:
         asked |= {"business": business_id, "reason": reason, "by": user()}
         return _without_success(self.client.post("/followups/decisions", asked))
 
+    def deletions(self, where: Mapping[str, object], limit: int) -> list[Row]:
+        answer = self.client.get("/deletions", {**_query(where), "limit": limit})
+        return list(plain(_listed(answer, "deletions")))
+
+    def deletion(self, user_id: str, business_id: str | None) -> Row:
+        return _one(self.client.get(_deletion_of(user_id), {"business": business_id}))
+
+    def request_deletion(self, user_id: str, business_id: str | None) -> Row:
+        asked = {"business": business_id, "by": "operator"}
+        return _one(self.client.post(_deletion_of(user_id), asked))
+
+    def cancel_deletion(self, user_id: str, business_id: str | None) -> Row:
+        asked = {"business": business_id, "by": "operator"}
+        return _one(self.client.delete(_deletion_of(user_id), asked))
+
+    def approve_deletions(self, ids: Sequence[int]) -> Row:
+        asked = {"ids": list(ids), "by": user()}
+        answer = self.client.post("/deletions/approve", asked)
+        return {name: _listed(answer, name) for name in ("approved", "left")}
+
     def inbound(self, where: Mapping[str, object], limit: int) -> list[Row]:
         answer = self.client.get("/inbound", {**_query(where), "limit": limit})
         return list(plain(_listed(answer, "inbound")))
@@ -98,6 +118,10 @@ class Stage:
         asked = {"document": document, "number": number, "business": business_id}
         found = self.client.get("/followups/explain", asked | ({"force": "1"} if force else {}))
         return list(plain(_listed(found, "documents")))
+
+    def explain_lead(self, id: str, business_id: str | None, *, force: bool) -> list[Row]:
+        asked = {"id": id, "business": business_id} | ({"force": "1"} if force else {})
+        return list(plain(_listed(self.client.get("/leads/explain", asked), "leads")))
 
     def pending(self, business_id: str | None, limit: int) -> Row:
         asked = {"business": business_id, "limit": limit}
@@ -129,6 +153,18 @@ def stage(arguments: Namespace) -> Iterator[Stage]:
         yield Stage(client)
     finally:
         client.close()
+
+
+def _deletion_of(user_id: str) -> str:
+    return f"/users/{quote(user_id, safe='')}/deletion"
+
+
+def _one(answer: Row) -> Row:
+    """The deletion of an answer. Raises `StageError`, as `_listed`."""
+    found = plain(answer.get("deletion"))
+    if not isinstance(found, dict):
+        raise OTHER_VERSION
+    return found
 
 
 def _query(where: Mapping[str, object]) -> Row:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from chalicelib.domain.billing.relations import RELATIONS
 from chalicelib.domain.relation import Relation
+from chalicelib.domain.relations import RELATIONS
 from tests.bring_your_own.guide import PAGE, Followed
 from tests.cli.command_line import CommandLine
 from tests.harness import Deployment

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.domain.billing.relations import RELATIONS
+from chalicelib.domain.relations import RELATIONS
 from tests.harness import Deployment
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.imports.columns import NAMES, REQUIRED, MissingColumns, recognise, require, score
+from cli.imports.columns import INVOICES, NAMES, REQUIRED, MissingColumns
 
 EXPORTS = {
     "Pennylane": (
@@ -40,7 +40,7 @@ EXPORTS = {
 def test_the_exports_of_known_software_have_all_that_is_needed(
     header: str, write: Callable[[str], str]
 ) -> None:
-    assert set(REQUIRED) <= set(require(write(header).split(";")))
+    assert set(REQUIRED) <= set(INVOICES.require(write(header).split(";")))
 
 
 @pytest.mark.parametrize(
@@ -71,34 +71,34 @@ def test_the_exports_of_known_software_have_all_that_is_needed(
     ],
 )
 def test_a_title_names_its_field(title: str, field: str | None) -> None:
-    assert recognise([title]) == ({field: 0} if field else {})
+    assert INVOICES.recognise([title]) == ({field: 0} if field else {})
 
 
 def test_the_most_precise_title_wins_wherever_it_stands() -> None:
     header = ["Référence", "Montant", "Numéro de facture", "Client", "Montant TTC", "Nom du client"]
-    found = recognise(header)
+    found = INVOICES.recognise(header)
     assert (found["number"], found["total"], found["customer_name"]) == (2, 4, 5)
 
 
 def test_of_two_equal_titles_the_first_counts() -> None:
-    assert recognise(["Date", "Date"]) == {"issued_on": 0}
+    assert INVOICES.recognise(["Date", "Date"]) == {"issued_on": 0}
 
 
 def test_a_missing_column_is_named_with_those_that_were_found() -> None:
     with pytest.raises(MissingColumns) as one:
-        require(["Numéro", "Client", "Date", "Échéance", "Montant HT"])
+        INVOICES.require(["Numéro", "Client", "Date", "Échéance", "Montant HT"])
     assert "la colonne « Montant TTC »" in str(one.value)
     assert "« Numéro », « Client », « Date », « Échéance », « Montant HT »" in str(one.value)
     with pytest.raises(
         MissingColumns, match="les colonnes « Date de facture », « Date d'échéance »"
     ):
-        require(["Numéro", "Client", "Montant TTC"])
+        INVOICES.require(["Numéro", "Client", "Montant TTC"])
 
 
 def test_a_title_line_is_no_header() -> None:
-    assert score(["Factures"]) == 0
-    assert score(["Factures du mois", "novembre", ""]) == 0
-    assert score(EXPORTS["Henrri"].split(";")) > score(["Client", "Date"]) > 0
+    assert INVOICES.score(["Factures"]) == 0
+    assert INVOICES.score(["Factures du mois", "novembre", ""]) == 0
+    assert INVOICES.score(EXPORTS["Henrri"].split(";")) > INVOICES.score(["Client", "Date"]) > 0
 
 
 def test_the_documentation_lists_every_name() -> None:

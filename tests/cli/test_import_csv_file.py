@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.imports import columns
+from cli.imports.columns import INVOICES
 from cli.imports.csv_file import (
     MAX_LINES_OF_A_ROW,
     NUL,
@@ -27,7 +27,7 @@ HEADER = "N° de facture;Client;Date;Échéance;Montant TTC"
 def rows(content: str | bytes) -> list[Row]:
     data = content.encode() if isinstance(content, str) else content
     with opened(io.BytesIO(data)) as source:
-        return list(find_table(source, columns.score).rows())
+        return list(find_table(source, INVOICES.score).rows())
 
 
 def cells(content: str | bytes) -> list[tuple[str, ...]]:
@@ -176,7 +176,7 @@ class Pipe(io.RawIOBase):
 def test_a_pipe_is_read_as_a_file_is() -> None:
     pipe = io.BufferedReader(Pipe(f"{HEADER}\nF1;A;1;2;3".encode()))
     with opened(pipe) as source:
-        table = find_table(source, columns.score)
+        table = find_table(source, INVOICES.score)
         assert [len(list(table.rows())) for _ in range(2)] == [1, 1]
 
 
@@ -184,7 +184,7 @@ def test_a_stream_is_read_from_where_it_is() -> None:
     stream = io.BytesIO(b"HTTP headers\n\n" + f"{HEADER}\nF1;A;1;2;3".encode())
     stream.readline()
     with opened(stream) as source:
-        assert len(list(find_table(source, columns.score).rows())) == 1
+        assert len(list(find_table(source, INVOICES.score).rows())) == 1
     assert not stream.closed
 
 
@@ -198,7 +198,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     path.write_text("\n".join(lines()))
     tracemalloc.start()
     with opened(path) as source:
-        count = sum(1 for _ in find_table(source, columns.score).rows())
+        count = sum(1 for _ in find_table(source, INVOICES.score).rows())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert count == 20_000

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from chalicelib.errors import NotFound
+from cli.imports import result as result_module
 from cli.imports import store
 from cli.imports.store import ImportResult, import_invoices
 from tests import factories
@@ -229,7 +230,7 @@ def test_a_file_larger_than_a_chunk_is_stored_whole(
 def test_only_the_first_rejects_of_a_hopeless_file_are_kept(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "MAX_REJECTS_KEPT", 3)
+    monkeypatch.setattr(result_module, "MAX_REJECTS_KEPT", 3)
     with database.begin() as connection:
         factories.business(connection)
         result = load(connection, *[line("F1", total="x") for _ in range(10)])

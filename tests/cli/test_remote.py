@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 
 import app
+from chalicelib.domain.accounts import requesting
 from cli.source import user
 from sandbox import http as gateway
+from tests import factories
 from tests.cli.command_line import CommandLine
 from tests.harness import TODAY, Deployment
 from tests.ledger_rows import inbound, webhook_event
@@ -41,6 +43,9 @@ COMMANDS = (
     ("explain", "invoice", "F2", "--business", "B1"),
     ("followups", "list"),
     ("followups", "list", "--business", "B2"),
+    ("accounts", "list"),
+    ("accounts", "list", "--state", "bloquée"),
+    ("accounts", "show", "U1"),
     ("quarantine", "list"),
     ("preview", "followups", "--from", "2026-03-01", "--days", "40"),
 )
@@ -91,6 +96,11 @@ def lived(deployment: Deployment, stage: str) -> Deployment:
         "('followups', 'plan_relances', 'B1', 'C9', gen_random_uuid(), ponctuel.clock(), 'x')"
     )
     told(deployment)
+    with deployment.database.begin() as connection:
+        for id, role in (("U1", "owner"), ("U2", "member"), ("U3", "member")):
+            factories.user(connection, id, role=role)
+        for id in ("U1", "U3"):
+            requesting.request(connection, id, "B1", by="user", days=30)
     return deployment
 
 

@@ -34,6 +34,10 @@ BESIDES = {
     "routes.webhooks": {"providers.sns"},  # Amazon's certificate is fetched to check its signature
     "mailboxes.opening": {"providers"},  # a mailbox is read while its credentials are at hand
     "runner.dry_run": {"outbox"},  # says whether each letter could be composed, as delivery does
+    # Erasing is an errand: the store and Stripe are asked between its transactions.
+    "domain.accounts.erasing": {"providers.storage.port"},
+    "domain.accounts.archiving": {"providers.storage.port"},
+    "domain.accounts.erasure_outside": {"providers"},
     "redaction": {"db.sqlstate"},  # a database error is told by its code, not by its text
     "settings_sending": {"providers.mail.port"},  # a sender is an address, as mail has it
     "setting_types": {"providers.mail.port"},

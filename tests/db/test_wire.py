@@ -238,3 +238,29 @@ def test_answers_are_those_of_pg8000_itself(
         found.append((cursor.fetchall(), cursor.description, cursor.rowcount))
         connection.commit() if commit else connection.rollback()
     assert found[0] == found[1]
+
+
+def test_what_a_process_knows_of_a_server_it_does_not_ask_again(
+    database: Database, proxy: Proxy
+) -> None:
+    url = make_url(database.url).set(host=proxy.host, port=proxy.port, query={})
+    took: list[int] = []
+    for _ in range(2):
+        engine = make_engine(url, application="twice")
+        before = proxy.round_trips
+        with transaction(engine) as connection:
+            assert connection.execute(text("SELECT 1")).scalar() == 1
+        took.append(proxy.round_trips - before)
+        engine.dispose()
+    assert took[1] <= took[0] - 4
+
+
+def test_engines_of_the_same_arguments_have_connections_of_their_own(database: Database) -> None:
+    one, other = (make_engine(database.url, application="twins") for _ in range(2))
+    with one.connect() as first, other.connect() as second:
+        ids = [c.exec_driver_sql("SELECT pg_backend_pid()").scalar() for c in (first, second)]
+    assert ids[0] != ids[1]
+    one.dispose()
+    with other.connect() as second:
+        assert second.exec_driver_sql("SELECT pg_backend_pid()").scalar() == ids[1]
+    other.dispose()

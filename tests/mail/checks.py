@@ -113,6 +113,9 @@ def _is_bounded(mail: ParsedMail, raw: bytes, limits: Limits) -> None:
         assert (part.content is None) == (part.size > limits.attachment)
 
 
+_AROUND = "".join(map(chr, range(33)))
+
+
 class _Tags(HTMLParser):
     """Looks at each tag as a browser would, not as the sanitiser wrote it."""
 
@@ -120,11 +123,16 @@ class _Tags(HTMLParser):
         assert tag not in ACTING
         for name, value in attrs:
             assert name in HARMLESS, (tag, name, value)
-            scheme = (value or "").partition(":")[0].lower()
+            scheme = _as_browsers_read(value or "").partition(":")[0].lower()
             if name == "src":
                 assert scheme == "cid", value
             if name == "href":
-                assert scheme in ("http", "https", "mailto", "tel", "cid")
+                assert scheme in ("http", "https", "mailto", "tel", "cid"), value
+
+
+def _as_browsers_read(url: str) -> str:
+    """Without what they leave out of it: https://url.spec.whatwg.org/#concept-basic-url-parser."""
+    return re.sub("[\t\n\r]", "", url.lstrip("".join(map(chr, range(0x21)))))
 
 
 def _html_is_harmless(html: str) -> None:

@@ -68,7 +68,7 @@ def test_a_report_of_failure_names_whom_it_did_not_reach_and_the_message() -> No
     )
     assert mail.nature == "bounce"
     assert mail.bounce is not None
-    assert mail.bounce.recipients == [Failed("parti@client.fr", "5.1.1", True)]
+    assert mail.bounce.recipients == [Failed("parti@client.fr", "5.1.1", True, gave_up=True)]
     assert mail.bounce.message_ids == ["relance-7@plombier.fr"]
     assert [part.type for part in mail.parts] == ["message/rfc822"]
 
@@ -89,20 +89,20 @@ def test_a_report_may_quote_the_header_only(kind: bytes) -> None:
         ),
         (
             b"Final-Recipient: rfc822;a@b.fr\nAction: failed\nStatus: 4.4.7",
-            Failed("a@b.fr", "4.4.7", False),
+            Failed("a@b.fr", "4.4.7", False, gave_up=True),
         ),
         (
             b"Final-Recipient: rfc822;<a@b.fr>\nAction: Failed (x)\nStatus: 5.2.2 (full)",
-            Failed("a@b.fr", "5.2.2", True),
+            Failed("a@b.fr", "5.2.2", True, gave_up=True),
         ),
         (
             b"final-recipient:RFC822;a@b.fr\naction:failed\nDiagnostic-Code: smtp;\n 550 No",
-            Failed("a@b.fr", "5.0.0", True),
+            Failed("a@b.fr", "5.0.0", True, gave_up=True),
         ),
-        (b"Final-Recipient: a@b.fr\nAction: failed", Failed("a@b.fr", "5.0.0", True)),
+        (b"Final-Recipient: a@b.fr\nAction: failed", Failed("a@b.fr", "5.0.0", True, gave_up=True)),
         (
             b"Original-Recipient: x400;C=FR\nFinal-Recipient: rfc822;a@b.fr\nAction: failed\nStatus: 5.1.1",
-            Failed("a@b.fr", "5.1.1", True),
+            Failed("a@b.fr", "5.1.1", True, gave_up=True),
         ),
     ],
 )
@@ -219,7 +219,7 @@ def test_what_servers_write_without_a_report_is_understood(
     mail = read(fields + "\nContent-Type: text/plain; charset=utf-8", body)
     assert mail.nature == "bounce"
     assert mail.bounce is not None
-    assert mail.bounce.recipients == [Failed("parti@client.fr", status, True)]
+    assert mail.bounce.recipients == [Failed("parti@client.fr", status, True, gave_up=True)]
     assert mail.bounce.message_ids == ["relance-7@plombier.fr"]
 
 

@@ -356,7 +356,7 @@ def test_a_guard_that_crashes_holds_its_own_message_and_no_other(live: Deploymen
 
 def test_a_kind_that_this_code_does_not_know_waits_and_the_others_leave(live: Deployment) -> None:
     plan(live, "ours")
-    plan(live, "of the next release", kind="agenda.reminder")
+    plan(live, "of the next release", kind="tomorrow.reminder")
     live.deliver()
     assert state(live, "ours") == "accepted"
     assert state(live, "of the next release") == "held"

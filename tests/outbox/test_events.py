@@ -145,7 +145,10 @@ def test_no_order_and_no_repetition_changes_what_becomes_of_a_message(
             tell(database, *events[:size])
             events = events[size:]
         found = row(database, number)
-        states.append((found["state"], suppressed(database)))
+        # A copy that is on its way proves nothing: what the failure of the other one said of the
+        # contact, if it came first, stays until this one arrives.
+        listed = suppressed(database) if found["state"] != "accepted" else None
+        states.append((found["state"], listed))
     assert states[0] == states[1]
 
 

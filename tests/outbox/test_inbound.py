@@ -324,11 +324,12 @@ def again(database: Database) -> int:
         return inbound.offer_again(connection, 10)
 
 
-def test_billing_listens(database: Database) -> None:
-    assert "billing" in inbound.listeners()
+def test_billing_and_leads_listen(database: Database) -> None:
+    assert {"billing", "leads"} <= inbound.listeners().keys()
     number = message(database)
     tell(database, status("delivered", reference=named(database, number)), wrote())
     assert row(database, number)["state"] == "delivered"
-    assert rows(database, "SELECT domain, outcome FROM ponctuel.inbound_offers") == [
-        ("billing", "taken")
+    assert rows(database, "SELECT domain, outcome FROM ponctuel.inbound_offers ORDER BY 1") == [
+        ("billing", "taken"),
+        ("leads", "not_ours"),
     ]

@@ -31,7 +31,7 @@ PERSON = "+33612345678"
 TEXT = "Bonjour, votre facture F-1042 (120 €) reste à régler."
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
-LONG = Deadline.after(600)
+LONG = Deadline.after(36_000)
 
 LEAVES = Kind("probe.leaves", "Sonde", "operator_alert", lambda *_: {}, timedelta(days=7))
 RESENDS = Kind(

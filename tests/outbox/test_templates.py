@@ -109,6 +109,14 @@ for _code, _issuer, _off in product(GRAVITY, ("Google", None), (True, False)):
         sample("mailbox_trouble")
         | {"code": _code, "issuer": _issuer, "switched_off": _off, "synced_at": None},
     )
+for _letter, _whole, _days in product(
+    ("requested", "reminder", "cancelled", "final", "blocked"), (True, False), (0, 1, 7)
+):
+    _content = sample("account_deletion") | {"letter": _letter, "whole_business": _whole}
+    _content |= {"days": _days, "mine": _days > 0, "reader": "Dominique Petit", "twice": True}
+    if _days == 1:
+        _content |= {"cancel_url": None, "name": None, "unshown": 3}
+    LETTERS[f"deletion-{_letter}-{_whole}-{_days}"] = ("account_deletion", _content)
 every_letter = pytest.mark.parametrize("letter", LETTERS.values(), ids=LETTERS.keys())
 Letter = tuple[str, dict[str, Any]]
 

@@ -11,9 +11,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from chalicelib.errors import BadRequest, NotConfigured
-from chalicelib.outbox.unsubscribe import LONGEST, Subscription, headers, link, read, sign
+from chalicelib.outbox.unsubscribe import Subscription, headers, link, read, sign
 from chalicelib.providers.mail.mime import compose
 from chalicelib.providers.mail.port import Address, Mail
+from chalicelib.signed_links import LONGEST
 
 SECRET, PREVIOUS = "current-secret-of-more-than-32-characters", "previous-secret-of-32-characters…"
 PUBLIC_URL = "https://ponctuel.example.fr/api"

@@ -17,6 +17,8 @@ from chalicelib.providers.whatsapp.port import Template
 
 FOLDERS = sorted(folder.name for folder in FOLDER.iterdir())
 TEXTS = [(folder, variant) for folder in FOLDERS for variant in variants(folder)]
+# About a customer's invoices or quotes; the others, about a lead.
+OF_DOCUMENTS = [(folder, variant) for folder, variant in TEXTS if folder != "lead_followup"]
 CLAIMS = ("pénalité", "indemnité", "L441", "40,00")
 
 every_text = pytest.mark.parametrize(("folder", "variant"), TEXTS)
@@ -37,6 +39,12 @@ hostile = st.one_of(
 )
 
 
+def person(content: dict[str, Any]) -> dict[str, Any]:
+    """To whom it is said."""
+    found: dict[str, Any] = content["customer" if "customer" in content else "lead"]
+    return found
+
+
 def filled(numbered: str, values: tuple[str, ...]) -> str:
     """What a provider makes of an approved body."""
     return re.sub(r"\{\{(\d+)\}\}", lambda found: values[int(found[1]) - 1], numbered)
@@ -52,7 +60,8 @@ def test_the_free_text_is_the_template_with_its_values(folder: str, variant: str
     found = render(folder, variant, sample(folder))
     assert filled(body(folder, variant), found.variables) == found.text
     assert sample(folder)["business"]["name"] in found.text
-    assert sample(folder)["documents"][0]["number"] in found.text
+    for document in sample(folder).get("documents", ()):
+        assert document["number"] in found.text
 
 
 @every_text
@@ -87,8 +96,9 @@ def test_hostile_content_stays_short_lines_without_holes(
     folder: str, variant: str, name: str, business: str, number: str
 ) -> None:
     content = sample(folder)
-    content["customer"]["name"], content["business"]["name"] = name, business
-    content["documents"][0]["number"] = number
+    person(content)["name"], content["business"]["name"] = name, business
+    for document in content.get("documents", ()):
+        document["number"] = number
     try:
         found = render(folder, variant, content)
     except MissingVariable:
@@ -106,16 +116,17 @@ def test_hostile_content_stays_short_lines_without_holes(
 def test_the_longest_values_fit(folder: str, variant: str, amount: str) -> None:
     long = "W" * 5_000
     content = sample(folder)
-    content["customer"]["name"] = content["business"]["name"] = long
-    content["documents"][0] |= {
-        "number": long,
-        "remaining": amount,
-        "total": amount,
-        "days_late": 3650,
-        "due_on": "2026-09-30",
-        "issued_on": "2026-09-30",
-        "valid_until": "2026-09-30",
-    }
+    person(content)["name"] = content["business"]["name"] = long
+    for document in content.get("documents", ()):
+        document |= {
+            "number": long,
+            "remaining": amount,
+            "total": amount,
+            "days_late": 3650,
+            "due_on": "2026-09-30",
+            "issued_on": "2026-09-30",
+            "valid_until": "2026-09-30",
+        }
     content["pay_by"] = "2026-09-30"
     found = render(folder, variant, content)
     # In the units in which JavaScript counts, a name of emoji is twice as long.
@@ -135,7 +146,7 @@ def lacking(folder: str, path: str) -> dict[str, Any]:
 
 NEEDED = [
     (folder, variant, path)
-    for folder, variant in TEXTS
+    for folder, variant in OF_DOCUMENTS
     for path in (
         "customer.name",
         "business.name",
@@ -143,7 +154,7 @@ NEEDED = [
         *(("documents[0].due_on", "documents[0].remaining") if folder[0] == "i" else ()),
         *(("documents[0].issued_on", "documents[0].total") if folder[0] == "q" else ()),
     )
-]
+] + [(folder, variant, "lead.name") for folder, variant in TEXTS if folder == "lead_followup"]
 
 
 @pytest.mark.parametrize(("folder", "variant", "path"), NEEDED)
@@ -194,7 +205,7 @@ def test_a_quote_without_an_end_is_still_valid() -> None:
     assert "Il est toujours valable." in render("quote_followup", "rappel", content).text
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("folder", sorted({folder for folder, _ in OF_DOCUMENTS}))
 def test_the_content_of_the_e_mail_is_what_the_text_takes(folder: str) -> None:
     content = rendering.sample(folder)
     for variant in variants(folder):

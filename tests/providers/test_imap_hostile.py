@@ -597,6 +597,8 @@ def test_the_next_command_is_there_before_the_last_answer_is_read(tmp_path: Path
             try:
                 data += client.recv(65536)
             except TimeoutError:
+                if b"FETCH" not in data:
+                    continue  # a busy machine has not come to ask yet
                 heard.append(data.count(b"FETCH"))
                 client.sendall(b"P%d OK done\r\n" % (answered + 3))
                 answered += 1

@@ -79,6 +79,23 @@ def test_a_folder_that_cannot_be_opened(text: str, code: str) -> None:
     assert refused("open", text.encode()).code == code
 
 
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("[NONEXISTENT] Unknown Mailbox: x (Failure)", True),
+        ("Mailbox doesn't exist: x", True),
+        ("Mailbox does not exist", True),
+        ("SELECT failed: no such mailbox", True),
+        ("[NOPERM] Permission denied", False),
+        ("[UNAVAILABLE] Mailbox does not exist for now", False),
+        ("The folder cannot be opened", False),
+    ],
+)
+def test_a_folder_is_missing_only_where_the_server_says_so(text: str, missing: bool) -> None:
+    assert refused("open", text.encode()).missing is missing
+    assert not refused("login", text.encode()).missing
+
+
 def test_a_refused_folder_or_message_never_counts_against_the_credentials() -> None:
     for text in REFUSED:
         assert refused("open", text.encode()).code != "credentials"

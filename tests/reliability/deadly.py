@@ -21,8 +21,6 @@ from tests.runner.probe import Stand
 from tests.runner.probe import job as probe
 
 HOUR = timedelta(hours=1)
-# Those that one letter alone names.
-LETTERS = ("F2", "F3", "D0", "D1", "W0", "W1", "W9")
 
 
 def deaths_allowed(batch: int, deadly: int) -> int:
@@ -82,7 +80,8 @@ def until_it_lives(stand: Stand, url: str, deadly: Collection[str], batch: int) 
 def letters_trial(deployment: Deployment, job: str, case: str, draw: random.Random) -> Finding:
     """`case`: `render` or `send`, where the letter kills. Killing while it is rendered sets it
     aside; killing while it is sent leaves it uncertain, and it is never tried again."""
-    scenario, subject = SCENARIOS[job], draw.choice(LETTERS)
+    scenario = SCENARIOS[job]
+    subject = draw.choice(scenario.letters)
     deadly = f"{case}:{subject}"
     scenario.load(deployment)
     deployment.advance_to_slot(job)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.harness import Deployment
-from tests.reliability import mailboxes
+from tests.reliability import accounts, agenda, lead_followups, mailboxes
 
 Key = tuple[str, str, str]
 
@@ -67,12 +67,14 @@ class Scenario:
     """`load` prepares the work; `expected` is the set of (business, subject, step) whose effect
     must come, each exactly once. `add` prepares the n-th piece of work for a later slot, and
     returns what must come besides. `verify` judges; a job whose effect is rows instead of messages
-    brings its own, which counts the same things."""
+    brings its own, which counts the same things. `letters`: subjects that one letter alone names.
+    """
 
     load: Callable[[Deployment], None]
     expected: frozenset[Key]
     add: Callable[[Deployment, int], set[Key]]
     verify: Callable[[Deployment, AbstractSet[Key]], Counter[str]] = verdict
+    letters: tuple[str, ...] = ("F2", "F3", "D0", "D1", "W0", "W1", "W9")
 
 
 def _relances(deployment: Deployment) -> None:
@@ -146,9 +148,26 @@ def _one_planned(deployment: Deployment, n: int) -> set[Key]:
     return added
 
 
+def _told(deployment: Deployment, expected: AbstractSet[Key]) -> Counter[str]:
+    return agenda.unshown(deployment, verdict(deployment, expected))
+
+
 SCENARIOS = {
     "followups": Scenario(_relances, _RELANCES, _one_invoice),
+    "overdue_and_reminders": Scenario(
+        agenda.load, agenda.EXPECTED, agenda.add, _told, agenda.LETTERS
+    ),
     "deliver_messages": Scenario(_planned, _RELANCES, _one_planned),
+    "account_deletions": Scenario(
+        accounts.load, accounts.EXPECTED, accounts.add, accounts.verdict, accounts.LETTERS
+    ),
+    "lead_followups": Scenario(
+        lead_followups.load,
+        lead_followups.EXPECTED,
+        lead_followups.add,
+        lead_followups.verdict,
+        lead_followups.LETTERS,
+    ),
     "inbox_sync": Scenario(mailboxes.load, mailboxes.EXPECTED, mailboxes.add, mailboxes.verdict),
 }
 

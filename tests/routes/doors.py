@@ -68,6 +68,9 @@ class Door:
     def post(self, path: str, body: Any = None, **options: Any) -> Reply:
         return self.api.call("POST", path, headers=bearer(), body=body, **options)
 
+    def delete(self, path: str, **options: Any) -> Reply:
+        return self.api.call("DELETE", path, headers=bearer(), **options)
+
     def outside(self, method: str, path: str, **options: Any) -> Reply:
         return self.api.call(method, path, **options)
 

@@ -14,8 +14,10 @@ from chalicelib.routes.call import Call
 from chalicelib.routes.compat import TABLE, route
 from chalicelib.routes.door import respond
 from chalicelib.settings import settings
+from tests import lead_rows
 from tests.routes.doors import FOLLOWUPS, INBOX, SECRET, Door, bearer
 
+LEADS = "/gestion/auto-relance"
 DONE = "Traitement des relances automatiques terminé avec succès"
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -229,10 +231,43 @@ def test_a_row_can_have_its_own_sentence_and_fields(door: Door) -> None:
     row = replace(
         TABLE[0],
         message="Vérification terminée",
-        fields=lambda run: {"deletedCount": run["counts"].get("deleted", 0)},
+        fields=lambda _call, run: {"deletedCount": run["counts"].get("deleted", 0)},
     )
     door.ends("succeeded", counts='{"deleted": 5}')
     event = door.api.event("GET", FOLLOWUPS, headers=bearer())
     assert event is not None
     body = respond(route(row), Call(event, {}, settings())).body
     assert (body["message"], body["deletedCount"]) == ("Vérification terminée", 5)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_cron_of_leads_is_answered_with_what_waits_for_their_closers(
+    door: Door, capfd: pytest.CaptureFixture[str], method: str
+) -> None:
+    lead_rows.open_business(door.deployment)
+    lead_rows.lead(door.deployment)
+    lead_rows.lead(door.deployment, "L2", status="won", phone="06 39 98 00 02")
+    for path in (LEADS, f"/api{LEADS}"):  # a second call lists what still waits
+        body = door.outside(method, f"{path}?secret={SECRET}").json()
+        assert (body["success"], body["status"]) == (True, "succeeded")
+        assert (body["checked"], body["due"]) == (1, 1)
+        (lead,) = body["leads"]
+        link = lead.pop("whatsappLink")
+        assert lead == {
+            "leadId": "L1",
+            "businessId": "B1",
+            "name": "Claire Rivière",
+            "phone": "+33639980001",
+            "followupNumber": 1,
+        }
+        assert link.startswith("https://wa.me/33639980001?text=Bonjour%20Claire%20Rivi%C3%A8re")
+        assert TIMESTAMP.fullmatch(body["timestamp"])
+    logged = capfd.readouterr().err
+    assert "🔄 Déclenchement des relances automatiques de leads via API..." in logged
+    for secret in ("Rivi", "33639980001", "0639980001", "wa.me"):
+        assert secret not in logged
+
+
+def test_the_cron_of_leads_is_refused_with_401(door: Door) -> None:
+    reply = door.outside("POST", LEADS)
+    assert (reply.status, reply.json()["success"]) == (401, False)

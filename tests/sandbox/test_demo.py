@@ -83,6 +83,12 @@ def test_the_demo_tells_of_both_channels_a_night_a_stop_a_lost_answer_and_a_mail
         "À 9 h 30 : 1 nouveau, dans la même conversation (2 e-mails).",
         "Au bout du compte, 14 e-mails que le serveur montre à 15 endroits.",
         "supprimé : 0 commande de ce genre.",
+        "Déclarer la TVA",
+        "À : u2@menuiserie-perrin.example",
+        "Commander les ferrures du chantier Rivière",
+        "À : u1@menuiserie-perrin.example",
+        "Prise de mesures",
+        "Messages de plus au passage de 9 h : 0.",
         "Le registre et les serveurs du bac à sable concordent",
     ):
         assert sentence in told

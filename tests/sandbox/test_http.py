@@ -118,6 +118,8 @@ def test_a_link_of_an_e_mail_may_be_followed_and_nothing_else_of_a_web_page(port
         return b"Adresse refus" in ask(port, method, path, headers)[1]
 
     assert not refused("GET", "/unsubscribe/token", followed)
+    assert not refused("GET", "/closer/token", followed)
+    assert refused("POST", "/closer/token", followed)
     assert refused("GET", "/things/1/parts", followed)
     assert refused("POST", "/unsubscribe/token", followed)
     assert refused("GET", "/unsubscribe/token", fetched)

@@ -95,6 +95,8 @@ INVOICES = Relation(
     "invoices",
     key=("business_id", "id"),
     unique=("business_id", "number"),
+    writes={"UPDATE": ("status",)},
+    without="le statut des factures en retard n'est pas tenu à jour",
     columns=(
         Column("business_id"),
         Column("id"),

@@ -55,7 +55,7 @@ class Ours:
     @property
     def to_the_business(self) -> bool:
         """A notice to our own user, not a message to somebody else."""
-        return self.business_id == "" or self.kind.startswith("inbox.")
+        return self.business_id == "" or self.kind.startswith(("inbox.", "leads."))
 
     @property
     def to_a_customer(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.domain.inbox.answers import Ours, answered, speaks_for
@@ -45,9 +45,11 @@ def meaning(
     ours: Mapping[str, Ours],
     at_address: Mapping[str, Sequence[str]],
     files: Mapping[str, frozenset[str]],
+    of_leads: Collection[str] = (),
 ) -> Meaning:
     """`ours`: our messages by Message-ID; `at_address`: the customers of each address; `files`: the
-    addresses of each customer to whom one of our messages was."""
+    addresses of each customer to whom one of our messages was; `of_leads`: the addresses of
+    leads."""
     # A copy of what left from here, wherever it was filed.
     own = ours.get(mail.message_id)
     outgoing = mail.outgoing or own is not None
@@ -80,7 +82,7 @@ def meaning(
         genuine=genuine,
         person=person,
         known_by=known_by,
-        reply=personal and (answer is not None or bool(candidates)),
+        reply=personal and (answer is not None or bool(candidates) or mail.from_email in of_leads),
         opts_out=personal and says_stop(mail),
     )
 

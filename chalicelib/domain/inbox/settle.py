@@ -20,12 +20,14 @@ from chalicelib.domain.inbox import answers, bounces, notices, replies, threads
 from chalicelib.domain.inbox.decisions import Meaning, meaning
 from chalicelib.domain.inbox.mails import Mail, Mailbox, mailbox, unsettled
 from chalicelib.domain.inbox.threads import Place
+from chalicelib.domain.leads import addresses as leads
+from chalicelib.mailboxes.parameters import MAILBOX
 from chalicelib.outbox import inbound
 
 # In `emails.faults`: the e-mail was read, and what it means could not be told.
 FAULT = "settling"
 
-_WRITE = text("""
+_WRITE = text(f"""
 UPDATE ponctuel.emails e
    SET direction = n.direction, correspondent = n.correspondent, subject_key = n.subject_key,
        parent_id = n.parent_id, thread_id = n.thread_id, customer_id = n.customer_id,
@@ -34,7 +36,7 @@ UPDATE ponctuel.emails e
   FROM jsonb_to_recordset(CAST(:rows AS jsonb))
     AS n(id bigint, direction text, correspondent text, subject_key text, parent_id bigint,
          thread_id bigint, customer_id text, candidates text[], answers bigint, inbound_id bigint)
- WHERE e.id = n.id AND e.mailbox_id = :mailbox_id
+ WHERE e.id = n.id AND e.mailbox_id = {MAILBOX}
 """)
 _SET_ASIDE = text("""
 UPDATE ponctuel.emails
@@ -101,11 +103,11 @@ def _settle(connection: Connection, box: Mailbox, batch: Sequence[Mail]) -> Coun
 def _meanings(connection: Connection, box: Mailbox, batch: Sequence[Mail]) -> list[Meaning]:
     ids = {mail.message_id for mail in batch if mail.has_message_id}
     ours = answers.find(connection, box, ids.union(*(mail.cited for mail in batch)))
-    at_address = at_addresses(
-        connection, box.business_id, {mail.correspondent for mail in batch} - {""}
-    )
+    correspondents = {mail.correspondent for mail in batch} - {""}
+    at_address = at_addresses(connection, box.business_id, correspondents)
+    of_leads = leads.known(connection, box.business_id, correspondents)
     files = addresses_of(connection, box.business_id, answers.people(ours.values()))
-    return [meaning(mail, box, ours, at_address, files) for mail in batch]
+    return [meaning(mail, box, ours, at_address, files, of_leads) for mail in batch]
 
 
 def _write(

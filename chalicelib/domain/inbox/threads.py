@@ -19,6 +19,7 @@ from sqlalchemy import Connection, text
 from chalicelib.domain.inbox import forest
 from chalicelib.domain.inbox.forest import MOST_COPIES, Node
 from chalicelib.domain.inbox.mails import MOST_REFERENCES, Mail, Mailbox, cited
+from chalicelib.mailboxes.parameters import MAILBOX
 
 # An answer without references belongs to an e-mail of that subject that is not older.
 HINT = timedelta(days=14)
@@ -29,7 +30,7 @@ SELECT c.value AS message_id, e.id, e.thread_id
   FROM ({_IDS}) c
  CROSS JOIN LATERAL (
    SELECT h.id, h.thread_id FROM ponctuel.emails h
-    WHERE h.mailbox_id = :mailbox_id AND h.message_id = c.value AND h.has_message_id
+    WHERE h.mailbox_id = {MAILBOX} AND h.message_id = c.value AND h.has_message_id
       AND h.settled_at IS NOT NULL
     LIMIT {MOST_COPIES + 1}) e
 """)
@@ -38,7 +39,7 @@ _CITED = f"""e.id, e.message_id, e.thread_id, e.in_reply_to,
 # What is awaited comes once.
 _AWAITING = text(f"""
 WITH came AS (
-  DELETE FROM ponctuel.email_awaits WHERE mailbox_id = :mailbox_id AND message_id IN ({_IDS})
+  DELETE FROM ponctuel.email_awaits WHERE mailbox_id = {MAILBOX} AND message_id IN ({_IDS})
   RETURNING email_id
 )
 SELECT {_CITED} FROM ponctuel.emails e
@@ -46,7 +47,7 @@ SELECT {_CITED} FROM ponctuel.emails e
 """)
 _ANSWERING = text(f"""
 SELECT {_CITED} FROM ponctuel.emails e
- WHERE e.mailbox_id = :mailbox_id AND e.settled_at IS NOT NULL
+ WHERE e.mailbox_id = {MAILBOX} AND e.settled_at IS NOT NULL
    AND e.thread_id = ANY (ARRAY(
          SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:threads AS jsonb))))
    AND e.parent_id IN (
@@ -58,11 +59,11 @@ SELECT :mailbox_id, n.message_id, n.email_id
   FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n(message_id text, email_id bigint)
     ON CONFLICT DO NOTHING
 """)
-_MEMBERS = text("""
+_MEMBERS = text(f"""
 SELECT e.id, e.parent_id, e.thread_id, CASE WHEN e.has_message_id THEN e.message_id END
          AS message_id
   FROM ponctuel.emails e
- WHERE e.mailbox_id = :mailbox_id AND e.thread_id = ANY (ARRAY(
+ WHERE e.mailbox_id = {MAILBOX} AND e.thread_id = ANY (ARRAY(
          SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:threads AS jsonb))))
    AND e.settled_at IS NOT NULL
 """)
@@ -72,15 +73,15 @@ SELECT a.id, p.id AS parent_id, p.thread_id, p.sent_at
     AS a(id bigint, correspondent text, subject_key text, sent_at timestamptz)
  CROSS JOIN LATERAL (
    SELECT e.id, e.thread_id, e.sent_at FROM ponctuel.emails e
-    WHERE e.mailbox_id = :mailbox_id AND e.correspondent = a.correspondent
+    WHERE e.mailbox_id = {MAILBOX} AND e.correspondent = a.correspondent
       AND e.subject_key = a.subject_key AND e.subject_key <> '' AND e.settled_at IS NOT NULL
       AND e.sent_at <= a.sent_at AND e.sent_at >= a.sent_at - interval '{HINT.days} days'
     ORDER BY e.sent_at DESC, e.id DESC LIMIT 1) p
 """)
-_MOVE = text("""
+_MOVE = text(f"""
 UPDATE ponctuel.emails e SET thread_id = n.thread_id, parent_id = n.parent_id
   FROM jsonb_to_recordset(CAST(:moved AS jsonb)) AS n(id bigint, thread_id bigint, parent_id bigint)
- WHERE e.id = n.id AND e.mailbox_id = :mailbox_id
+ WHERE e.id = n.id AND e.mailbox_id = {MAILBOX}
 """)
 
 

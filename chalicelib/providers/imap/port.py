@@ -26,10 +26,12 @@ Code = Literal[
 
 
 class ImapError(ProviderError):
-    """`code` is a `Code`; the message is French and quotes nothing of the server's."""
+    """`code` is a `Code`; the message is French and quotes nothing of the server's. `missing`: of a
+    folder that cannot be opened, the server says that there is none of that name."""
 
-    def __init__(self, code: Code, message: str) -> None:
+    def __init__(self, code: Code, message: str, *, missing: bool = False) -> None:
         super().__init__("imap", message, permanent=False, code=code)
+        self.missing = missing
 
 
 @dataclass(frozen=True)

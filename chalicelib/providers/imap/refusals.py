@@ -57,6 +57,13 @@ _REFUSED = re.compile(
     rb"identifiant|mot de passe",
     re.IGNORECASE,
 )
+# Dovecot and Courier: "Mailbox doesn't exist". Cyrus: "Mailbox does not exist". Gmail and Exchange
+# say NONEXISTENT, or "The specified mailbox does not exist". Zimbra: "no such mailbox".
+_MISSING = re.compile(
+    rb"(?:does not|doesn'?t) exist|no such (?:mailbox|folder)|unknown (?:mailbox|folder)|"
+    rb"(?:mailbox|folder) (?:is )?not found",
+    re.IGNORECASE,
+)
 # Of what a server says, what is looked at.
 _MOST_TEXT = 1000
 _RESPONSE_CODE = re.compile(rb"\[([!-Z^-~]{1,60})")
@@ -81,7 +88,10 @@ def not_understood(text: bytes) -> ImapError:
 
 def refused(stage: Stage, text: bytes, *, status: int | None = None) -> ImapError:
     """What a tagged NO with this text means. `status`: of the JSON that XOAUTH2 is refused with."""
-    return fault(_meaning(stage, text[:_MOST_TEXT], status))
+    said = text[:_MOST_TEXT]
+    code = _meaning(stage, said, status)
+    missing = code == "folder" and bool(code_of(said) == b"NONEXISTENT" or _MISSING.search(said))
+    return ImapError(code, MESSAGES[code], missing=missing)
 
 
 def said_bye(text: bytes) -> ImapError:

@@ -35,7 +35,8 @@ def paused(deployment: Deployment) -> dict[tuple[str, str], date]:
 def offers(deployment: Deployment) -> list[Any]:
     return rows(
         deployment.database,
-        "SELECT outcome, attempts, error FROM ponctuel.inbound_offers ORDER BY inbound_id",
+        "SELECT outcome, attempts, error FROM ponctuel.inbound_offers "
+        "WHERE domain = 'billing' ORDER BY inbound_id",
     )
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+from imapclient.exceptions import IMAPClientError
+
 from chalicelib.mailboxes.turn import Limits
 from sandbox.dovecot import PASSWORD, DovecotSandbox
 from sandbox.mbsync import FLAGS, Mirror
@@ -67,7 +69,8 @@ class History:
     def differences(self, folder: Path) -> Counter[str]:
         """Copies that mbsync finds and are not stored (`lost`), that are stored more often than it
         finds them (`duplicate`), and emails stored twice; empty when all is well."""
-        mirror = Mirror(folder, self._dovecot.port, "compta", PASSWORD, but=UNREAD)
+        but = (*UNREAD, *self._listed_only())
+        mirror = Mirror(folder, self._dovecot.port, "compta", PASSWORD, but=but)
         mirror.pull()
         there = Counter((one.folder, one.content, one.flags) for one in mirror.copies())
         here = Counter[tuple[str, bytes, tuple[str, ...]]]()
@@ -78,6 +81,18 @@ class History:
         return +Counter(
             lost=(there - here).total(), duplicate=(here - there).total() + self._twice()
         )
+
+    def _listed_only(self) -> list[str]:
+        """Folders that were deleted, and which Dovecot lists because there are some below them:
+        mbsync fails over them."""
+        found = []
+        with self._dovecot.client("compta") as client:
+            for _attributes, _delimiter, path in client.list_folders():
+                try:
+                    client.select_folder(path, readonly=True)
+                except IMAPClientError:
+                    found.append(path)
+        return found
 
     def _twice(self) -> int:
         found: int = self._world.one(

@@ -168,7 +168,7 @@ def test_a_folder_that_does_not_open_is_parked_and_the_others_are_read(
     relay.rewrite = rewrite
     report = world.sync(box)
     assert report.synced == [box]
-    assert [trouble.code for trouble in report.troubles] == ["folder"]
+    assert [trouble.code for trouble in report.troubles] == ["missing"]
     assert world.one("SELECT count(*) FROM ponctuel.emails") == 1
     relay.commands.clear()
     world.sync(box)

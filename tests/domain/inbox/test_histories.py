@@ -54,6 +54,23 @@ def test_after_a_random_history_mbsync_finds_what_is_stored(
     assert happened.differences(tmp_path / "and one less") == {"lost": 1, "duplicate": 1}
 
 
+def test_a_deleted_folder_with_folders_below_it_ends_as_mbsync_finds_it(
+    world: World, dovecot: DovecotSandbox, relay: Relay, tmp_path: Path
+) -> None:
+    if reason := mbsync_absent():
+        pytest.skip(reason)
+    dovecot.create("compta", "Clients")
+    dovecot.create("compta", "Clients/Dupont")
+    dovecot.deliver("compta", "Clients", [mail(1), mail(2)])
+    dovecot.deliver("compta", "Clients/Dupont", [mail(3)])
+    happened = History(world, dovecot, relay, random.Random(1))
+    happened.sync()
+    dovecot.delete("compta", "Clients")
+    happened.settle()
+    happened.check()
+    assert happened.differences(tmp_path / "fresh") == {}
+
+
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32), events=st.integers(3, 25))

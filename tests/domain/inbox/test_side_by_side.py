@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import ProviderError
-from chalicelib.mailboxes.shift import Crew
+from chalicelib.mailboxes.crew import Crew
 from chalicelib.mailboxes.turn import Limits
 from chalicelib.providers.imap.port import ImapError
 from chalicelib.providers.storage.folder import FolderStorage

@@ -173,6 +173,63 @@ def test_a_folder_that_is_gone_is_marked_and_comes_back(
     assert relay.fetched() == 0
 
 
+def test_a_deleted_folder_that_is_still_listed_is_gone_when_the_server_insists(
+    world: World, dovecot: DovecotSandbox, relay: Relay, box: int
+) -> None:
+    for folder in ("Clients", "Clients/Dupont"):
+        dovecot.create("compta", folder)
+        dovecot.deliver("compta", folder, [mail(n, folder) for n in range(3)])
+    world.sync(box)
+    before = world.stored(box)
+    dovecot.delete("compta", "Clients")
+    for minutes in (0, 6, 21):
+        assert world.stored(box) == before  # one refusal may be a mistake
+        world.database.advance(timedelta(minutes=minutes))
+        report = world.sync(box)
+        assert [trouble.code for trouble in report.troubles] == ["missing"][: minutes != 21]
+    assert report.counts["deleted"] == 3
+    assert world.stored(box) == there(dovecot.port) != {}
+    # It is asked for again after some hours, and then is gone without a word.
+    relay.commands.clear()
+    for hours, asked in ((1, 0), (3, 1), (1, 0)):
+        world.database.advance(timedelta(hours=hours))
+        assert world.sync(box).troubles == []
+        assert sum("EXAMINE" in command for command in relay.commands) == asked
+        relay.commands.clear()
+    # Somebody makes it anew.
+    dovecot.create("compta", "Clients")
+    dovecot.deliver("compta", "Clients", [mail(n, "Clients") for n in range(1, 4)])
+    world.database.advance(timedelta(hours=7))
+    world.sync(box)
+    assert world.stored(box) == there(dovecot.port)
+    assert world.one("SELECT count(*) FROM ponctuel.emails") == 7
+
+
+def test_a_folder_that_was_taken_for_gone_is_what_it_was_when_it_opens(
+    world: World, dovecot: DovecotSandbox, relay: Relay, box: int
+) -> None:
+    dovecot.create("compta", "Clients")
+    dovecot.deliver("compta", "Clients", [mail(n) for n in range(3)])
+    world.sync(box)
+    relay.rewrite = lambda line: (
+        b"" if b"STATUS Clients" in line else line.replace(b"OK [READ-ONLY]", b"NO [NONEXISTENT]")
+    )
+    for _ in range(4):
+        dovecot.set_flags("compta", "Clients", [1], [b"\\Flagged"])
+        world.database.advance(timedelta(hours=7))
+        world.sync(box)
+    assert world.stored(box) == {}
+    relay.rewrite = None
+    dovecot.expunge("compta", "Clients", [2])
+    relay.commands.clear()
+    world.database.advance(timedelta(hours=7))
+    assert world.sync(box).troubles == []
+    assert world.stored(box) == there(dovecot.port)
+    assert world.flags(box) == there(dovecot.port, flags=True)
+    assert relay.fetched() == 0
+    assert world.one("SELECT count(*) FROM ponctuel.mailbox_folders WHERE state <> 'active'") == 0
+
+
 def test_only_the_wanted_folders_are_read(world: World, dovecot: DovecotSandbox) -> None:
     box = world.add(dovecot.port, folders=["INBOX", "Clients/*"])
     for folder in ("Clients/Dupont", "Autre"):

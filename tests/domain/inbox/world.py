@@ -159,7 +159,8 @@ def there(
             path = decode(name)
             if path in but or b"\\noselect" in line.lower() or b"\\nonexistent" in line.lower():
                 continue
-            if client.select(b'"%s"' % name, readonly=True)[1] == [b"0"]:
+            status, said = client.select(b'"%s"' % name, readonly=True)
+            if status != "OK" or said == [b"0"]:  # Dovecot lists what has folders below it
                 continue
             for answer in client.fetch("1:*", "(FLAGS BODY.PEEK[])")[1]:
                 if isinstance(answer, tuple):

@@ -1,0 +1,92 @@
+"""What a closer is told when a lead has written: a notification and an e-mail."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, text
+
+from chalicelib.domain.leads.hours import zone_of
+from chalicelib.domain.leads.notices import (
+    BY_EMAIL,
+    DIGEST_LATE_AFTER,
+    FOR_READER,
+    REPLIED,
+    email_of,
+)
+from chalicelib.outbox.content import clean, shorten
+from chalicelib.outbox.inbound import Inbound
+from chalicelib.outbox.plan import allow_list, planning_statement
+
+# Characters of a name in a notification's title.
+NAME = 60
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A lead that has written. `closer_id`: None for the owners'."""
+
+    lead_id: str
+    name: str = field(repr=False)
+    closer_id: str | None
+    opted_out: bool
+
+
+_READERS = text(f"""
+SELECT u.id, u.email, b.zone, ponctuel.clock() AS clock,
+       {BY_EMAIL} AS by_email
+  FROM (SELECT CAST(:business_id AS text) AS business_id, CAST(:closer_id AS text) AS closer_id) f
+  JOIN ponctuel.users u ON u.business_id = f.business_id AND {FOR_READER}
+  JOIN ponctuel.businesses b ON b.id = f.business_id
+ ORDER BY u.id
+""")
+_NOTIFY = text(f"""
+INSERT INTO ponctuel.notifications
+       (business_id, id, user_id, kind, subject, cycle, title, body, link, created_at)
+SELECT :business_id, t.id, t.user_id, '{REPLIED}', t.lead_id, t.cycle, t.title, '', NULL,
+       ponctuel.clock()
+  FROM jsonb_to_recordset(CAST(:told AS jsonb))
+    AS t(id text, user_id text, lead_id text, cycle text, title text)
+ WHERE NOT EXISTS (SELECT 1 FROM ponctuel.notifications n
+                    WHERE n.business_id = :business_id AND n.id = t.id)
+""")
+_PLAN = f"""
+SELECT t.business_id, '{REPLIED}' AS kind, t.lead_id AS subject, t.cycle, t.user_id AS step,
+       'email' AS channel, '' AS person, t.email AS recipient,
+       jsonb_build_object('inbound_id', t.inbound_id) AS content, ponctuel.clock() AS not_before,
+       ponctuel.clock() + interval '{DIGEST_LATE_AFTER.days} days' AS expires_at,
+       NULL::jsonb AS lines, NULL::text AS order_key
+  FROM jsonb_to_recordset(CAST(:told AS jsonb))
+    AS t(business_id text, lead_id text, cycle text, user_id text, email text, inbound_id bigint)
+ WHERE t.email IS NOT NULL
+"""
+
+
+def tell(connection: Connection, message: Inbound, answer: Answer) -> None:
+    """Tells the lead's closer, or the owners, in the application and by e-mail: once a day and
+    lead, and of an opt-out in any case."""
+    whom = {"business_id": message.business_id, "closer_id": answer.closer_id}
+    what = "ne veut plus être contacté" if answer.opted_out else "a répondu"
+    told = []
+    for row in connection.execute(_READERS, whom).mappings():
+        day = row["clock"].astimezone(zone_of(None, None, row["zone"])).date().isoformat()
+        cycle = f"{day}/stop" if answer.opted_out else day
+        told.append(
+            {
+                "business_id": message.business_id,
+                "id": f"{REPLIED}/{answer.lead_id}/{cycle}/{row['id']}",
+                "user_id": row["id"],
+                "lead_id": answer.lead_id,
+                "cycle": cycle,
+                "title": f"{shorten(clean(answer.name), NAME)} {what}",
+                "email": email_of(row),
+                "inbound_id": message.id,
+            }
+        )
+    if not told:
+        return
+    values = {"business_id": message.business_id, "told": json.dumps(told)}
+    connection.execute(_NOTIFY, values)
+    planned = {"told": values["told"], "allow_list": allow_list(), "run_id": None}
+    connection.execute(text(planning_statement(_PLAN, "SELECT 1")), planned)

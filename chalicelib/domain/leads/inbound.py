@@ -1,0 +1,97 @@
+"""A lead that answers is left to its closer: the cadence stops, and the closer is told.
+
+Who wrote is known by the number, Meta's id or the e-mail address of the lead, or by the message of
+ours that was answered. Two leads with one number are one person: both stop.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from chalicelib.domain.leads import answers, notices
+from chalicelib.domain.leads.addresses import ADDRESS
+from chalicelib.domain.leads.standing import CLOSER
+from chalicelib.errors import BadRequest
+from chalicelib.outbox.inbound import Inbound, register
+from chalicelib.outbox.numbers import read
+
+_FIND = text(rf"""
+SELECT l.id, l.name, l.phone, l.email, l.whatsapp_user_id, l.status, {CLOSER} AS closer_id
+  FROM ponctuel.leads l
+ WHERE l.business_id = :business_id
+   AND (l.id = :lead_id
+        OR (:channel = 'whatsapp'
+            AND (right(regexp_replace(l.phone, '\D', '', 'g'), 9) = right(:digits, 9)
+                 OR btrim(l.whatsapp_user_id) IN (:contact, :user_id)))
+        OR (:channel = 'email' AND {ADDRESS} = :contact))
+ ORDER BY l.status <> 'open', l.last_followup_at DESC NULLS LAST, l.created_at DESC, l.id
+""")
+# `leads` may be somebody's view. An answer that comes late, after a newer one, changes nothing.
+_OF_LEADS = """WHERE business_id = :business_id
+   AND id IN (SELECT value FROM jsonb_array_elements_text(CAST(:ids AS jsonb)))"""
+_REPLIED = text(f"""
+UPDATE ponctuel.leads SET replied_at = :at {_OF_LEADS} AND (replied_at IS NULL OR replied_at < :at)
+""")
+_OPTED_OUT = text(f"UPDATE ponctuel.leads SET opted_out = true {_OF_LEADS} AND NOT opted_out")
+_WITHDRAW = text("""
+UPDATE ponctuel.lead_followups
+   SET state = 'cancelled', settled_at = ponctuel.clock(), settled_by = 'reply', reason = :reason
+ WHERE business_id = :business_id AND state IN ('proposed','opened')
+   AND lead_id IN (SELECT value FROM jsonb_array_elements_text(CAST(:ids AS jsonb)))
+""")
+
+
+def stop(connection: Connection, message: Inbound) -> bool:
+    """Stops the cadence of whoever wrote, and tells the closer of the first of the leads. A
+    reaction stops nothing: there is nothing to read. A START undoes nothing that the closer may
+    know better."""
+    if not message.business_id or message.kind == "reaction" or message.intent == "opt_in":
+        return False
+    leads = _leads(connection, message)
+    if not leads:
+        return False
+    opted_out = message.intent == "opt_out"
+    values = {"business_id": message.business_id, "ids": json.dumps([row["id"] for row in leads])}
+    connection.execute(_REPLIED, values | {"at": message.at})
+    if opted_out:
+        connection.execute(_OPTED_OUT, values)
+    connection.execute(_WITHDRAW, values | {"reason": "opted_out" if opted_out else "replied"})
+    notices.resolve(connection, message.business_id)
+    if leads[0]["status"] == "open":
+        told = answers.Answer(leads[0]["id"], leads[0]["name"], leads[0]["closer_id"], opted_out)
+        answers.tell(connection, message, told)
+    return True
+
+
+def _leads(connection: Connection, message: Inbound) -> Sequence[Mapping[Any, Any]]:
+    """Those of the business whose it is, the one that was last followed up first."""
+    ours = message.known_by.startswith("leads.")
+    values = {
+        "business_id": message.business_id,
+        "lead_id": message.person if ours and message.person else None,
+        "channel": message.channel,
+        "contact": message.contact,
+        "digits": "".join(filter(str.isdigit, message.contact)) or None,
+        "user_id": message.user_id,
+    }
+    rows = connection.execute(_FIND, values).mappings().all()
+    return [row for row in rows if row["id"] == values["lead_id"] or _is(row, message)]
+
+
+def _is(lead: Mapping[Any, Any], message: Inbound) -> bool:
+    """Whether the message comes from the lead's own contact, read exactly."""
+    if message.channel == "email":
+        return (lead["email"] or "").strip().lower() == message.contact
+    if (lead["whatsapp_user_id"] or "").strip() in {message.contact, message.user_id} - {"", None}:
+        return True
+    try:
+        return read(lead["phone"]).number == message.contact
+    except BadRequest:
+        return False
+
+
+register("leads", stop)

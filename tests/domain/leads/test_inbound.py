@@ -1,0 +1,167 @@
+"""Who answers is followed up no more, and the closer learns of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests import lead_rows as rows
+from tests.bring_your_own.views import show
+from tests.harness import NOW, Deployment
+from tests.outbox.ledger import tell, wrote
+
+JOB = "lead_followups"
+PHONE = "+33639980001"
+SENDER = "106540352242922"
+
+
+@pytest.fixture
+def deployment(deployment: Deployment) -> Deployment:
+    """Twin businesses in assisted mode, each with a number of its own and a lead L1 that has been
+    proposed to its closer."""
+    for business, sender in (("B1", SENDER), ("B2", "99999999")):
+        rows.open_business(deployment, business)
+        rows.lead(deployment, business_id=business)
+        deployment.execute(
+            "INSERT INTO ponctuel.whatsapp_senders (provider, sender, business_id, set_at, set_by) "
+            "VALUES ('meta', :sender, :business, now(), 'test')",
+            sender=sender,
+            business=business,
+        )
+    deployment.tick(JOB, hours=6)
+    return deployment
+
+
+def states(deployment: Deployment) -> dict[str, tuple[str, str | None]]:
+    found = deployment.rows(
+        "SELECT business_id, lead_id, state, reason FROM ponctuel.lead_followups ORDER BY id"
+    )
+    return {f"{r['business_id']}/{r['lead_id']}": (r["state"], r["reason"]) for r in found}
+
+
+def lead(deployment: Deployment, id: str = "L1", business: str = "B1") -> Any:
+    (row,) = deployment.rows(
+        "SELECT replied_at, opted_out FROM ponctuel.leads "
+        "WHERE id = :id AND business_id = :business",
+        id=id,
+        business=business,
+    )
+    return row
+
+
+def news(deployment: Deployment) -> list[tuple[str, str, str]]:
+    found = deployment.rows(
+        "SELECT business_id, user_id, title FROM ponctuel.notifications "
+        "WHERE kind = 'leads.replied' AND resolved_at IS NULL ORDER BY created_at, user_id"
+    )
+    return [tuple(row.values()) for row in found]  # type: ignore[misc]  # three columns
+
+
+def says(deployment: Deployment, words: str = "Oui, rappelez-moi !", **changes: Any) -> None:
+    at: datetime = changes.pop("at", deployment.clock())
+    tell(deployment.database, replace(wrote(words, at=at, from_=PHONE), **changes), at=at)
+
+
+def test_an_answer_stops_the_cadence_of_that_lead_of_that_business_and_the_closer_is_told(
+    deployment: Deployment,
+) -> None:
+    says(deployment)
+    assert states(deployment) == {"B1/L1": ("cancelled", "replied"), "B2/L1": ("proposed", None)}
+    assert lead(deployment)["replied_at"] is not None
+    assert lead(deployment, business="B2")["replied_at"] is None
+    assert news(deployment) == [("B1", "U1", "Claire Rivière a répondu")]
+    deployment.deliver()
+    (mail,) = deployment.messages(kind="leads.replied", business_id="B1")
+    assert (mail["state"], mail["recipient"]) == ("accepted", "u1@b1.example")
+    bodies = deployment.rows(
+        "SELECT text FROM ponctuel.message_bodies WHERE message_id = :id", id=mail["id"]
+    )
+    assert "Oui, rappelez-moi !" in bodies[0]["text"]
+    for _ in range(10):
+        deployment.tick(JOB, hours=24)
+    assert states(deployment)["B1/L1"] == ("cancelled", "replied")
+
+
+def test_the_same_webhook_twice_and_an_older_one_afterwards_change_nothing(
+    deployment: Deployment,
+) -> None:
+    event = wrote("Oui !", at=deployment.clock(), from_=PHONE)
+    for _ in range(3):
+        tell(deployment.database, event, at=event.at)
+    before = lead(deployment)
+    says(deployment, "Bonjour", at=event.at - timedelta(hours=1))
+    assert lead(deployment) == before
+    assert len(news(deployment)) == 1
+    assert len(deployment.messages(kind="leads.replied")) == 1
+
+
+@pytest.mark.parametrize("words", ["STOP", "Arrêt", "stop."])
+def test_a_stop_opts_the_lead_out_and_its_number_is_on_the_list(
+    deployment: Deployment, words: str
+) -> None:
+    says(deployment, words)
+    assert lead(deployment)["opted_out"]
+    assert not lead(deployment, business="B2")["opted_out"]
+    assert states(deployment)["B1/L1"] == ("cancelled", "opted_out")
+    assert news(deployment) == [("B1", "U1", "Claire Rivière ne veut plus être contacté")]
+    listed = deployment.rows("SELECT business_id, contact, reason FROM ponctuel.suppressions")
+    assert [tuple(row.values()) for row in listed] == [("B1", PHONE, "stop")]
+
+
+def test_two_leads_with_one_number_both_stop(deployment: Deployment) -> None:
+    rows.lead(deployment, "L2", phone="0033 6 39 98 00 01")
+    rows.lead(deployment, "L3", phone="06 39 98 00 03")
+    says(deployment)
+    assert lead(deployment, "L2")["replied_at"] is not None
+    assert lead(deployment, "L3")["replied_at"] is None
+    assert len(news(deployment)) == 1
+
+
+def test_a_number_that_only_ends_alike_is_somebody_else(deployment: Deployment) -> None:
+    says(deployment, from_="+32639980001")
+    assert states(deployment)["B1/L1"] == ("proposed", None)
+
+
+def test_a_reaction_and_a_start_stop_nothing(deployment: Deployment) -> None:
+    says(deployment, "👍", kind="reaction")
+    says(deployment, "START")
+    assert states(deployment)["B1/L1"] == ("proposed", None)
+    assert news(deployment) == []
+
+
+def test_who_hides_the_number_is_known_by_metas_id(deployment: Deployment) -> None:
+    deployment.execute("UPDATE ponctuel.leads SET whatsapp_user_id = 'FR.42', phone = NULL")
+    says(deployment, from_="FR.42")
+    assert lead(deployment)["replied_at"] is not None
+
+
+def test_an_answer_of_a_lead_without_closer_is_told_to_the_owners(deployment: Deployment) -> None:
+    deployment.execute("UPDATE ponctuel.leads SET closer_id = NULL")
+    says(deployment)
+    assert [row[1] for row in news(deployment)] == ["U0"]
+
+
+def test_the_news_is_over_when_the_lead_goes_on_to_another_stage(deployment: Deployment) -> None:
+    says(deployment)
+    deployment.execute(
+        "UPDATE ponctuel.leads SET stage = 'devis', stage_since = ponctuel.clock() "
+        "+ interval '1 minute' WHERE business_id = 'B1'"
+    )
+    deployment.tick(JOB, hours=6)
+    assert news(deployment) == []
+
+
+def test_it_works_on_views_of_somebodys_own_tables(deployment: Deployment) -> None:
+    show(deployment)
+    says(deployment)
+    assert lead(deployment)["replied_at"] is not None
+    deployment.tick(JOB, hours=6)
+    assert deployment.last_run(JOB)["status"] == "succeeded"
+
+
+def test_the_clock_of_an_answer_is_its_own(deployment: Deployment) -> None:
+    says(deployment, at=NOW - timedelta(days=1))
+    assert lead(deployment)["replied_at"] == NOW - timedelta(days=1)
