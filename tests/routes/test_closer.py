@@ -24,8 +24,7 @@ from chalicelib.routes import refusals
 from chalicelib.settings import Settings
 from sandbox.http import Reply
 from tests import lead_rows
-from tests.database import Server
-from tests.harness import NOW, Deployment, deployed
+from tests.harness import NOW, Deployment
 from tests.routes.doors import SECRET as CRON_SECRET
 from tests.routes.doors import Door, opened
 
@@ -33,19 +32,6 @@ SECRET = "the-link-secret-of-these-tests-0123456789"
 PREVIOUS = "the-link-secret-before-it-0123456789abcd"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 BASE = {"PUBLIC_URL": "https://ponctuel.example", "LINK_SECRET": SECRET}
-
-
-@pytest.fixture(scope="module")
-def shared(
-    database_server: Server, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Deployment]:
-    with (
-        database_server.database() as database,
-        pytest.MonkeyPatch.context() as environment,
-        deployed(database, tmp_path_factory.mktemp("closer"), environment) as deployment,
-    ):
-        environment.setenv("LOG_FORMAT", "json")
-        yield deployment
 
 
 @pytest.fixture

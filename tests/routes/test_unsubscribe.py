@@ -27,8 +27,7 @@ from chalicelib.routes import forms
 from chalicelib.routes.call import Call
 from chalicelib.settings import Settings
 from sandbox.http import Reply
-from tests.database import Server
-from tests.harness import Deployment, deployed
+from tests.harness import Deployment
 from tests.routes.doors import Door, opened
 
 SECRET = "unsubscribe-secret-of-these-tests-0123456789"
@@ -43,20 +42,6 @@ ADDRESS = "compta@boulangerie-martin.example"
 
 def kind(name: str, **options: Any) -> Kind:
     return Kind(name, "Conseils d'entretien", "x", lambda *_: {}, timedelta(days=1), **options)
-
-
-@pytest.fixture(scope="module")
-def shared(
-    database_server: Server, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Deployment]:
-    folder = tmp_path_factory.mktemp("unsubscribe")
-    with (
-        database_server.database() as database,
-        pytest.MonkeyPatch.context() as environment,
-        deployed(database, folder, environment) as deployment,
-    ):
-        environment.setenv("LOG_FORMAT", "json")
-        yield deployment
 
 
 @pytest.fixture
