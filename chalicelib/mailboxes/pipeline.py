@@ -35,7 +35,7 @@ class Pipeline:
         self._turn = turn
         self._folder = folder
         self._cursor = cursor
-        self._failed = False
+        self._stores = self._commits = True
         self._under_way: deque[Future[Any]] = deque()
         self._threads = ExitStack()
 
@@ -70,15 +70,15 @@ class Pipeline:
         self._under_way.append(_go(self._storer, self._store, batch, lent))
 
     def _store(self, batch: Batch, lent: ExitStack) -> Future[Any] | None:
-        with lent, self._stopping():
-            if self._failed:
+        with lent, self._stopping(commits=True):
+            if not self._stores:
                 return None
             store(self._turn, batch)
             return _go(self._committer, self._commit, batch, lent.pop_all())
 
     def _commit(self, batch: Batch, lent: ExitStack) -> Future[Any] | None:
         with lent, self._stopping():
-            if self._failed:
+            if not self._commits:
                 return None
             raws = commit(self._turn, self._folder, batch, cursor=self._cursor)
             return _go(self._parser, self._parse, raws, lent.pop_all())
@@ -95,11 +95,14 @@ class Pipeline:
             settle_meanwhile(self._turn, len(found))
 
     @contextlib.contextmanager
-    def _stopping(self) -> Iterator[None]:
+    def _stopping(self, *, commits: bool = False) -> Iterator[None]:
+        """After an error no batch is stored; `commits`: those that are stored, which come before
+        the one at fault, are committed all the same."""
         try:
             yield
         except BaseException:
-            self._failed = True
+            self._stores = False
+            self._commits = self._commits and commits
             raise
 
 
