@@ -44,11 +44,11 @@ class Size:
     polled: int = 200
     each: int = 20
     bytes: int = 60_000_000
-    rounds: int = 1
+    rounds: int = 3
     polls: int = 5
 
 
-QUICK = Size(mails=200, polled=6, each=3, bytes=26_000_000, polls=1)
+QUICK = Size(mails=200, polled=6, each=3, bytes=26_000_000, rounds=1, polls=1)
 
 
 @dataclass(frozen=True)
