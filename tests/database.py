@@ -57,8 +57,8 @@ DURABLE = "synchronous_commit = on\n"
 
 
 # Everything that a test may have done to the schema: of what is not PostgreSQL's own in each
-# catalogue, how much there is and which transaction was the last to write any of it; the settings of
-# the database, and the revisions that it says it has.
+# catalogue, how much there is and which transaction was the last to write any of it; the database's
+# settings, and the revisions that it says it has.
 _CATALOGUES = {
     "pg_class": "oid",
     "pg_attribute": "attrelid",
@@ -82,8 +82,8 @@ _SCHEMA = " UNION ALL ".join(
         for name, column in _CATALOGUES.items()
     ]
     + [
-        "SELECT 'setting', d.datname, s.setconfig::text FROM pg_db_role_setting s JOIN pg_database d"
-        " ON d.oid = s.setdatabase WHERE d.datname = current_database()",
+        "SELECT 'setting', datname, setconfig::text FROM pg_db_role_setting JOIN pg_database d"
+        " ON d.oid = setdatabase WHERE d.datname = current_database()",
         "SELECT 'revision', version_num, '' FROM ponctuel.schema_versions",
         "SELECT 'deployments', count(*)::text, '' FROM ponctuel.deployment",
     ]
