@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from datetime import UTC, datetime, timedelta
 from email.header import Header
 from email.utils import format_datetime, formataddr
@@ -98,8 +99,9 @@ def test_a_subject_is_read_however_it_is_encoded(value: bytes, text: str) -> Non
 
 
 def _is_utf8(data: bytes) -> bool:
+    """Whether it could be, even if cut in the middle of its last character."""
     try:
-        return bool(data.decode()) and not data.isascii()
+        return bool(getincrementaldecoder("utf-8")().decode(data)) and not data.isascii()
     except UnicodeDecodeError:
         return False
 
