@@ -48,7 +48,7 @@ synchronous_commit = off
 wal_level = minimal
 max_wal_senders = 0
 max_connections = 200
-max_wal_size = 4GB
+max_wal_size = 1GB
 autovacuum = off
 """
 # For proofs that restart the server: what was committed is with the kernel, and outlives a crash of
