@@ -26,6 +26,8 @@ _HOUR = (
 _OFFSET = r"(?P<offset>Z|z| ?(?:UTC|GMT)| ?(?:UTC|GMT)?[+−-][0-9]{2}(?::?[0-9]{2})?)?"
 _TIME = re.compile(rf"{_HOUR}{_OFFSET}")
 _AFTER_A_DAY = re.compile(rf"(?P<day>.*[0-9])(?:[Tt]|,? (?:à |a )?){_HOUR}{_OFFSET}")
+# What spreadsheets write before an hour that has no day.
+_DAY_ZERO = re.compile(r"^(?:3[01]/12/1899|1899-12-3[01]|0?[01]/0?1/1900|1900-01-0[01])[ T]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +59,27 @@ def parse_day_and_clock(text: str, *, month_first_seen: bool = False) -> tuple[d
 
 
 def parse_clock(text: str) -> Clock:
-    """The hour that `text` holds. A day before it, as spreadsheets write it (30/12/1899), is left
-    out. Raises `DateError`."""
-    text = " ".join(text.split())
-    match = _TIME.fullmatch(text)
-    if match is None and (longer := _AFTER_A_DAY.fullmatch(text)) is not None:
-        match = longer if _says_hour(longer) else None
-    if match is None or not _says_hour(match):
+    """The hour that `text` holds, without a day. Raises `DateError`."""
+    match = _hour_alone(text)
+    if match is None:
         raise DateError(f"« {shown(text)} » n'est pas une heure (attendu : 14:30 ou 14h30)")
     return _clock(match, text)
+
+
+def is_clock(text: str) -> bool:
+    """Whether it is an hour, possible or not, without a day."""
+    return _hour_alone(text) is not None
+
+
+def _hour_alone(text: str) -> re.Match[str] | None:
+    match = _TIME.fullmatch(_DAY_ZERO.sub("", " ".join(text.split())))
+    return match if match and _says_hour(match) else None
+
+
+def day_part(text: str) -> str:
+    """The day of a moment as it is written, without its hour."""
+    match = _AFTER_A_DAY.fullmatch(" ".join(text.split()))
+    return match["day"] if match and _says_hour(match) else text
 
 
 def instant(day: date, clock: Clock, zone: ZoneInfo) -> datetime:
