@@ -2,13 +2,13 @@
 
 Without a code one is known by title, user and time: whatever has another time is another, because
 taking it for one that was moved could take away somebody's reminder. A line that says less (no
-hour, no day, no user) is the one that fits.
+hour, no day, no user) is the only one that fits and that no other line is.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -94,30 +94,26 @@ class Index:
         dated = entry if entry.day or entry.moment else old
         return Entry(entry.title, entry.user or old.user, dated.day, dated.moment, entry.settled)
 
-    def find(self, entry: Entry, taken: Container[str]) -> str | None:
-        """The id of what a line describes, None when it is new. `taken`: those of earlier lines,
-        which only the very same can be again. Raises `AmbiguousEntryError`."""
-        for nth, place in enumerate(entry.sought()):
-            same: list[str] = []
-            near: list[str] = []
-            for id in self._places.get(place, ()):
-                user = self._entries[id].user
-                if nth and id in taken:
-                    continue
-                if user == entry.user:
-                    same.append(id)
-                elif not (user and entry.user):
-                    near.append(id)
-                if len(same) > 1:
-                    break
-            found = same or near
-            if len(found) > 1:
-                raise AmbiguousEntryError(
-                    f"plusieurs fiches correspondent à « {shown(entry.title)} » : ajoutez le code"
-                )
-            if found:
-                return found[0]
+    def same(self, entry: Entry) -> str | None:
+        """The id of what has that title, user and time. Raises `AmbiguousEntryError`."""
+        return _only(entry, self._at(entry.sought()[0], entry, (entry.user,)))
+
+    def near(self, entry: Entry, taken: Container[str]) -> str | None:
+        """The id of the only one that does not contradict a line, those `taken` by other lines
+        left out. Raises `AmbiguousEntryError`."""
+        for place in entry.sought():
+            for users in ((entry.user,), None):
+                found = (id for id in self._at(place, entry, users) if id not in taken)
+                if id := _only(entry, found):
+                    return id
         return None
+
+    def _at(self, place: _Key, entry: Entry, users: Container[str] | None) -> Iterator[str]:
+        """Those at a place that are of these users; None: of whom the line may mean."""
+        for id in self._places.get(place, ()):
+            user = self._entries[id].user
+            if user in users if users is not None else not (user and entry.user):
+                yield id
 
     def left_behind(self, entry: Entry, taken: Container[str]) -> Entry | None:
         """The only one of that title and user that is neither settled nor among those `taken`: a
@@ -131,3 +127,12 @@ class Index:
                 return None
             found = other
         return found
+
+
+def _only(entry: Entry, found: Iterator[str]) -> str | None:
+    first = next(found, None)
+    if next(found, None) is not None:
+        raise AmbiguousEntryError(
+            f"plusieurs fiches correspondent à « {shown(entry.title)} » : ajoutez le code"
+        )
+    return first
