@@ -35,7 +35,7 @@ _DONE = words(true="oui|vrai|yes|true|x|1|fait|faite|terminee|termine|done|compl
 _NUMBERED = re.compile(r" \([0-9]+\)$")
 
 
-@dataclass
+@dataclass(frozen=True)
 class People:
     """Whom lines may name: users with their zones, customers; `owner`: the id of whose everything
     is, "" where the file says it."""
@@ -47,7 +47,7 @@ class People:
     owner: str = ""
 
 
-@dataclass
+@dataclass(slots=True)
 class Draft:
     """What a line states: column → text, a missing one says nothing. `code`: as the id it makes,
     "" without. `when` is part of what it is known by."""
