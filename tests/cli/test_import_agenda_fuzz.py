@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import asdict
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
@@ -72,25 +73,36 @@ lines_of_appointments = st.tuples(
 )
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(relations, st.data())
 def test_lines_alike_are_told_apart_the_same_way_each_time(
     database: Database, relation: str, data: st.DataObject
 ) -> None:
-    """Before it, another file was imported: what is there already is part of the question."""
+    two_files(database, relation, data)
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=1200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(relations, st.data())
+def test_many_lines_alike_are_told_apart_the_same_way_each_time(
+    database: Database, relation: str, data: st.DataObject
+) -> None:
+    two_files(database, relation, data)
+
+
+def two_files(database: Database, relation: str, data: st.DataObject) -> None:
+    """What the first one left is part of the question that the second one asks."""
     lines = lines_of_tasks if relation == "tasks" else lines_of_appointments
     when = "Échéance" if relation == "tasks" else "Début"
     head = f"Code;Titre;{when};Assignée à;Statut\n"
-    before, after = (
-        (
-            head + "\n".join(";".join(line) for line in data.draw(st.lists(lines, max_size=5)))
-        ).encode()
-        for _ in range(2)
-    )
+    files = [data.draw(st.lists(lines, max_size=5)) for _ in range(2)]
     with database.begin() as connection:
         empty(connection)
-        twice(connection, relation, before)
-        twice(connection, relation, after)
+        for file in files:
+            content = head + "\n".join(";".join(line) for line in file)
+            twice(connection, relation, content.encode())
 
 
 def twice(connection: Connection, relation: str, content: bytes) -> None:
