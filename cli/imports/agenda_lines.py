@@ -17,6 +17,7 @@ from cli.imports.subject import Subject
 
 # Of Todoist's lines, those that are no tasks.
 NO_TASKS = {"note", "section", "meta", "comment"}
+AGAIN = "la même fiche est déjà à la ligne {} du fichier"
 
 
 @dataclass(slots=True)
@@ -85,14 +86,16 @@ class Lines:
     def _in_order(self) -> Iterator[_Line]:
         """Those with a code, then those that are there as they say, then the others. Each is
         looked for when those before it are settled."""
-        others: list[_Line] = []
+        others: dict[str, _Line] = {}
         for line in self._lines:
             if line.draft.code:
                 yield line
-            else:
-                others.append(line)
+            elif (first := others.setdefault(line.entry.text, line)) is not line:
+                # Whichever it is: the second would be another the next time.
+                line.draft.reasons.append(AGAIN.format(first.number))
+                yield line
         rest: list[_Line] = []
-        for line in others:
+        for line in others.values():
             if self._look(line, self._index.same):
                 yield line
             else:
@@ -122,7 +125,7 @@ class Lines:
         if line.draft.reasons:
             return line.draft.reasons[0]
         if line.id in self._taken:
-            return f"la même fiche est déjà à la ligne {self._taken[line.id]} du fichier"
+            return AGAIN.format(self._taken[line.id])
         needed = "user_id" in self._subject.columns.required and not line.entry.user
         if needed and line.id not in self._index:
             return f"{self._subject.labels['user_id']} : la case est vide"
