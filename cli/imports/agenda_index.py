@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from cli.imports.folding import fold, shown
@@ -24,18 +24,17 @@ class AmbiguousEntryError(ValueError):
 @dataclass(frozen=True, slots=True)
 class Entry:
     """`user`: an id, "" for nobody. `moment`: aware, with its `day`; of a task it may be missing.
-    `settled`: done or cancelled."""
+    `settled`: done or cancelled. `key`: the title as it is compared."""
 
     title: str
     user: str = ""
     day: date | None = None
     moment: datetime | None = None
     settled: bool = False
+    key: str = field(init=False)
 
-    @property
-    def key(self) -> str:
-        """The title as it is compared."""
-        return fold(self.title) or self.title.casefold()
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", fold(self.title) or self.title.casefold())
 
     @property
     def text(self) -> str:

@@ -107,9 +107,9 @@ class Lines:
             ):
                 # What was made of the same line before is that one, even if it was moved since;
                 # unless another line of the file is it.
-                made = hashed_identifier(line.entry.text)
-                again = hashed_identifier(line.entry.text + "|")
-                line.id = again if made in self._taken else made
+                line.id = hashed_identifier(line.entry.text)
+                if line.id in self._taken:
+                    line.id = hashed_identifier(line.entry.text + "|")
             yield line
 
     def _look(self, line: _Line, find: Callable[[Entry], str | None]) -> bool:

@@ -44,6 +44,11 @@ class Counts:
 def transaction(connection: Connection) -> Iterator[None]:
     """A transaction of its own, or a savepoint of the caller's."""
     with connection.begin_nested() if connection.in_transaction() else connection.begin():
+        # It is idle while a huge file is read, for longer than the engine's sessions may be.
+        connection.execute(
+            text("SELECT set_config('idle_in_transaction_session_timeout', :none, true)"),
+            {"none": "0"},
+        )
         yield
 
 
