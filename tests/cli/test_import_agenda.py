@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -372,6 +373,22 @@ def test_dates_that_are_none_do_not_stop_an_import(database: Database) -> None:
             )
         )
         assert counts(tasks(connection, "Titre;Échéance\nUn jour;15/12/2026\n")) == (0, 1, 0, 0)
+
+
+class SlowDisk(io.BytesIO):
+    """Takes longer for its first bytes than the test's session may be idle."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if not self.tell():
+            time.sleep(0.1)
+        return super().read(size)
+
+
+def test_a_file_that_takes_long_to_read_does_not_end_the_transaction(database: Database) -> None:
+    with database.begin() as connection:
+        open_business(connection)
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 30"))
+        assert counts(import_tasks(connection, "B1", SlowDisk(excel(TODO)))) == (4, 0, 0, 0)
 
 
 def test_the_documentation_lists_every_name_and_word() -> None:
