@@ -378,9 +378,12 @@ def test_dates_that_are_none_do_not_stop_an_import(database: Database) -> None:
 class SlowDisk(io.BytesIO):
     """Takes longer for its first bytes than the test's session may be idle."""
 
+    slept = False
+
     def read(self, size: int | None = -1) -> bytes:
-        if not self.tell():
-            time.sleep(0.1)
+        if not self.slept:
+            time.sleep(0.15)
+            self.slept = True
         return super().read(size)
 
 
