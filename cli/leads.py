@@ -38,7 +38,7 @@ def show(screen: Console, data: Sequence[Mapping[str, Any]]) -> None:
                 "nom": row["name"],
                 "étape": row["stage"],
                 "mode": MODES.get(row["mode"] or "", row["mode"]),
-                "closer": row["closer_id"] or "les propriétaires",
+                "closer": row["closer_id"] or "les responsables",
                 "prochaine relance": row["next_number"],
                 "à partir du": row["due_at"] if row["next_number"] else None,
                 "joignable à partir du": row["opens_at"],

@@ -13,6 +13,7 @@ from chalicelib.domain.inbox.excerpts import excerpt
 from chalicelib.domain.leads import proposals
 from chalicelib.domain.leads.closer_link import page_of
 from chalicelib.domain.leads.hours import zone_of
+from chalicelib.domain.leads.notices import FOR_READER
 from chalicelib.domain.leads.reasons import LEFT_OUT
 from chalicelib.outbox.content import clean
 from chalicelib.outbox.kinds import Cancel, Claimed, Send, Verdict
@@ -31,8 +32,7 @@ SELECT w.message_id, u.name, u.email, u.zone, b.name AS business_name, b.sender_
                  WHERE f.business_id = w.business_id AND f.state = 'cancelled'
                    AND f.reason LIKE 'phone_%' AND n.status = 'open'
                    AND f.phone IS NOT DISTINCT FROM n.phone
-                   AND CASE WHEN f.closer_id IS NULL THEN u.role = 'owner'
-                            ELSE f.closer_id = u.id END
+                   AND {FOR_READER}
                  ORDER BY n.name LIMIT {SHOWN}) x) AS unusable
   FROM jsonb_to_recordset(CAST(:wanted AS jsonb))
     AS w(message_id bigint, business_id text, user_id text, lead_id text, inbound_id bigint)

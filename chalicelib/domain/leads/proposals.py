@@ -5,7 +5,7 @@ doing it again answers the same. A follow-up counts when its closer confirms tha
 link alone proves nothing.
 
 Whose a proposal is, is asked each time: the lead's closer of this moment, while active; without
-one, every active owner of the business.
+one, those who are responsible for the business.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ LEFT_OUT: Mapping[str, str] = {
     "not_due": "délai non atteint",
     "same_number": "un autre lead du même numéro est déjà relancé",
     "no_consent": "ce numéro n'a pas donné son accord à la prospection",
-    "no_closer": "ni closer ni propriétaire actif à prévenir",
+    "no_closer": "ni closer ni responsable actif à prévenir",
     "capped": "plafond de relances de la journée atteint",
     "mode_changed": "l'entreprise est passée en mode assisté",
     "phone_missing": "lead sans numéro de téléphone",

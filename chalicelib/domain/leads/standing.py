@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from chalicelib.domain.people.responsible import RESPONSIBLE
+
 # Other people's tables hold anything: an instant of no calendar is read as missing.
 INSTANT = "CASE WHEN {0} BETWEEN '1900-01-01' AND '2999-12-31' THEN {0} END"
 
@@ -15,7 +17,8 @@ BEGAN = INSTANT.format("COALESCE(l.stage_since, l.created_at)")
 STAGE = "COALESCE(l.stage, '')"
 CYCLE = f"{STAGE} || '@' || to_char(({BEGAN}) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US')"
 
-# The one in whose hands the lead is: its closer, while active; null: the business's owners.
+# The one in whose hands the lead is: its closer, while active; null: those who are
+# responsible for the business.
 CLOSER = """(SELECT min(c.id) FROM ponctuel.users c
   WHERE c.business_id = l.business_id AND c.id = l.closer_id AND c.active)"""
 
@@ -61,4 +64,4 @@ OVER = first_that_holds(
 )
 # Whether that follow-up is for the user `u` now.
 IS_FOR = f"""(u.business_id = f.business_id AND u.active
-  AND CASE WHEN {CLOSER} IS NULL THEN u.role = 'owner' ELSE u.id = l.closer_id END)"""
+  AND CASE WHEN {CLOSER} IS NULL THEN {RESPONSIBLE} ELSE u.id = l.closer_id END)"""
