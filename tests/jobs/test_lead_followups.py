@@ -267,6 +267,39 @@ def test_a_lead_without_closer_is_for_the_owners_and_without_anybody_it_waits(
     assert proposed(deployment, "B2") == []
 
 
+def test_a_lead_of_a_business_without_owner_is_its_administrators(deployment: Deployment) -> None:
+    rows.user(deployment, "U2", name="Ali Ben", role="admin")
+    rows.user(deployment, "U3", name="Zoé", role="member")
+    deployment.execute("UPDATE ponctuel.users SET active = false WHERE id = 'U1'")
+    deployment.execute("UPDATE ponctuel.users SET role = 'member' WHERE id = 'U0'")
+    deployment.execute("UPDATE ponctuel.leads SET closer_id = NULL WHERE business_id = 'B1'")
+    run(deployment)
+    told = deployment.rows("SELECT user_id FROM ponctuel.notifications WHERE business_id = 'B1'")
+    assert [row["user_id"] for row in told] == ["U2"]
+    deployment.deliver()
+    assert subjects(deployment, "u2@b1.example") == ["Claire Rivière\u00a0: un lead à relancer"]
+    now = deployment.clock()
+    with deployment.database.begin() as connection:
+        due = proposals.due_of(connection, "B1", "U2", now)
+        assert [one.lead_id for one in due] == ["L1"]
+        assert proposals.due_of(connection, "B1", "U3", now) == []
+        assert proposals.confirm(connection, "B1", "U2", due[0].id).changed  # type: ignore[union-attr]
+
+
+def test_notifications_that_cannot_be_written_stop_neither_a_run_nor_a_tap(
+    deployment: Deployment,
+) -> None:
+    rows.notification(deployment)
+    deployment.execute("ALTER TABLE ponctuel.notifications ADD CHECK (title = '') NOT VALID")
+    deployment.tick(JOB, hours=6)
+    assert deployment.last_run(JOB)["status"] == "partial"
+    errors = deployment.rows("SELECT DISTINCT item FROM ponctuel.run_errors ORDER BY item")
+    assert [row["item"] for row in errors] == ["notifications", "notifications_resolved"]
+    deployment.deliver()
+    assert subjects(deployment) == ["Claire Rivière\u00a0: un lead à relancer"]
+    act(deployment, "confirm")
+
+
 def test_a_lead_that_changes_hands_is_proposed_to_the_new_closer(deployment: Deployment) -> None:
     run(deployment)
     rows.user(deployment, "U2", name="Karim Benali")

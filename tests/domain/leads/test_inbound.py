@@ -165,3 +165,28 @@ def test_it_works_on_views_of_somebodys_own_tables(deployment: Deployment) -> No
 def test_the_clock_of_an_answer_is_its_own(deployment: Deployment) -> None:
     says(deployment, at=NOW - timedelta(days=1))
     assert lead(deployment)["replied_at"] == NOW - timedelta(days=1)
+
+
+def test_notifications_that_cannot_be_written_keep_nobody_from_being_left_alone_and_told(
+    deployment: Deployment,
+) -> None:
+    deployment.execute("ALTER TABLE ponctuel.notifications ADD CHECK (title = '') NOT VALID")
+    says(deployment, "STOP")
+    assert lead(deployment)["opted_out"] is True
+    assert states(deployment)["B1/L1"] == ("cancelled", "opted_out")
+    planned = deployment.rows("SELECT step FROM ponctuel.messages WHERE kind = 'leads.replied'")
+    assert [row["step"] for row in planned] == ["U1"]
+
+
+def test_without_closer_and_owner_the_administrators_are_told_and_nobody_else(
+    deployment: Deployment,
+) -> None:
+    rows.user(deployment, "U2", name="Ali Ben", role="admin")
+    rows.user(deployment, "U3", name="Zoé", role="member")
+    deployment.execute("UPDATE ponctuel.leads SET closer_id = NULL")
+    says(deployment)
+    assert [row[1] for row in news(deployment)] == ["U0"]
+    deployment.execute("UPDATE ponctuel.users SET active = false WHERE id = 'U0'")
+    deployment.database.advance(timedelta(hours=24))
+    says(deployment, provider_id="wamid.later")
+    assert [row[1] for row in news(deployment)] == ["U0", "U2"]
