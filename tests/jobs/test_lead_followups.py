@@ -281,9 +281,9 @@ def test_a_lead_of_a_business_without_owner_is_its_administrators(deployment: De
     now = deployment.clock()
     with deployment.database.begin() as connection:
         due = proposals.due_of(connection, "B1", "U2", now)
-        assert [one.lead_id for one in due] == ["L1"]
-        assert proposals.due_of(connection, "B1", "U3", now) == []
-        assert proposals.confirm(connection, "B1", "U2", due[0].id).changed  # type: ignore[union-attr]
+        assert [one.lead_id for one in due.proposals] == ["L1"]
+        assert proposals.due_of(connection, "B1", "U3", now).total == 0
+        assert proposals.confirm(connection, "B1", "U2", due.proposals[0].id).changed  # type: ignore[union-attr]
 
 
 def test_notifications_that_cannot_be_written_stop_neither_a_run_nor_a_tap(
@@ -358,7 +358,7 @@ def test_names_of_any_length_with_signs_and_emoji_arrive_as_they_are(
     run(deployment)
     with deployment.database.begin() as connection:
         for business, expected in (("B1", "Zoé & Fils #1 🏡 {{ 7*7 }} 100 % <b>"), ("B2", "🏡")):
-            (due,) = proposals.due_of(connection, business, "U1", NOW)
+            (due,) = proposals.due_of(connection, business, "U1", NOW).proposals
             assert expected in due.text
             assert due.link is not None
             assert len(due.link) < 3000

@@ -453,12 +453,14 @@ def test_the_oldest_promise_comes_first_twenty_a_page(closer: Door) -> None:
     assert "Page 2 sur 3" in after(closer, reply)
 
 
-def test_of_five_hundred_the_oldest_are_listed_and_the_page_stays_small(closer: Door) -> None:
+def test_of_five_hundred_none_is_out_of_reach_and_the_page_stays_small(closer: Door) -> None:
     many(closer, 500)
     reply = closer.outside("GET", path())
-    assert "Voici les 200 relances les plus anciennes" in words(reply)
-    assert "Page 1 sur 10" in words(reply)
+    assert "501 relances à faire" in words(reply)
+    assert "Page 1 sur 26" in words(reply)
     assert len(reply.body) < 150_000
+    assert names(closer.outside("GET", path() + "?page=26")) == ["Claire Rivière"]
+    assert len(names(closer.outside("GET", path() + "?page=25"))) == 20
 
 
 def test_one_proposal_that_whatsapp_cannot_take_does_not_hide_the_others(closer: Door) -> None:

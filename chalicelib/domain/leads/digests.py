@@ -58,19 +58,20 @@ def still_wanted(
         if row is None:
             verdicts[message.id] = Cancel("reader_gone")
             continue
-        due = proposals.due_of(connection, message.business_id, message.subject, now)
+        whose = (message.business_id, message.subject)
+        due = proposals.due_of(connection, *whose, now, per_page=SHOWN)
         unusable = row["unusable"] or []
-        if not due and not unusable:
+        if not due.total and not unusable:
             verdicts[message.id] = Cancel("nothing_due")
             continue
         content = _common(row, message) | {
             "closer_url": page_of(message.business_id, message.subject, now),
-            "count": len(due),
+            "count": due.total,
             "leads": [
                 {"name": clean(p.name), "stage": clean(p.stage), "since": p.due_at.isoformat()}
-                for p in due[:SHOWN]
+                for p in due.proposals
             ],
-            "unshown": max(0, len(due) - SHOWN),
+            "unshown": due.total - len(due.proposals),
             "unusable": [
                 {"name": clean(one["name"]), "why": LEFT_OUT.get(one["reason"], one["reason"])}
                 for one in unusable

@@ -37,6 +37,15 @@ _REPLIED = text(f"""
 UPDATE ponctuel.leads SET replied_at = :at {_OF_LEADS} AND (replied_at IS NULL OR replied_at < :at)
 """)
 _OPTED_OUT = text(f"UPDATE ponctuel.leads SET opted_out = true {_OF_LEADS} AND NOT opted_out")
+_OPTED_IN = text(f"UPDATE ponctuel.leads SET opted_out = false {_OF_LEADS} AND opted_out")
+# What was asked is on the suppression list by now, unless a later word said otherwise.
+_STOPPED = text("""
+SELECT EXISTS (
+  SELECT 1 FROM ponctuel.suppressions s
+   WHERE s.business_id = :business_id AND s.channel = 'whatsapp' AND s.lifted_at IS NULL
+     AND s.category = '*'
+     AND s.contact IN (SELECT value FROM jsonb_array_elements_text(CAST(:contacts AS jsonb))))
+""")
 _WITHDRAW = text("""
 UPDATE ponctuel.lead_followups
    SET state = 'cancelled', settled_at = ponctuel.clock(), settled_by = 'reply', reason = :reason
@@ -47,15 +56,22 @@ UPDATE ponctuel.lead_followups
 
 def stop(connection: Connection, message: Inbound) -> bool:
     """Stops the cadence of whoever wrote, and tells the closer of the first of the leads. A
-    reaction stops nothing: there is nothing to read. A START undoes nothing that the closer may
-    know better."""
-    if not message.business_id or message.kind == "reaction" or message.intent == "opt_in":
+    reaction stops nothing: there is nothing to read. A START takes the opt-out back, and nothing
+    else: the cadence of this stage has had its answer."""
+    if not message.business_id or message.kind == "reaction":
         return False
     leads = _leads(connection, message)
     if not leads:
         return False
-    opted_out = message.intent == "opt_out"
     values = {"business_id": message.business_id, "ids": json.dumps([row["id"] for row in leads])}
+    if message.intent is not None and message.channel == "whatsapp":
+        contacts = json.dumps([one for one in (message.contact, message.user_id) if one])
+        stopped = connection.execute(_STOPPED, values | {"contacts": contacts}).scalar_one()
+    else:
+        stopped = message.intent == "opt_out"
+    if message.intent == "opt_in":
+        return not stopped and connection.execute(_OPTED_IN, values).rowcount > 0
+    opted_out = message.intent == "opt_out" and stopped
     connection.execute(_REPLIED, values | {"at": message.at})
     if opted_out:
         connection.execute(_OPTED_OUT, values)

@@ -24,6 +24,7 @@ ENDED: Mapping[str, str] = {
     "stage_changed": "le lead a changé d'étape",
     "suppressed": "ce numéro ne veut plus être contacté, ou n'est pas joignable",
     "followups_disabled": "relances de leads désactivées dans les paramètres",
+    "paused": "les relances de ce lead sont en pause",
     "handed_over": "le lead a changé de closer",
     "expired": "proposition expirée",
     "unsendable": "WhatsApp ne prend pas ce numéro ou ce texte",

@@ -46,6 +46,11 @@ SUPPRESSED = """(SELECT s.reason FROM ponctuel.suppressions s
     AND s.category IN ('*', 'marketing', 'leads.followup') AND s.contact IN ({contacts})
   ORDER BY s.at LIMIT 1)"""
 
+# A person has paused it (`pauses`).
+PAUSED = """EXISTS (SELECT 1 FROM ponctuel.lead_followups p
+  WHERE p.business_id = {business} AND p.lead_id = {lead} AND p.cycle = 'pause' AND p.number = 0
+    AND p.state = 'skipped' AND p.expires_at > {now})"""
+
 
 def first_that_holds(conditions: Mapping[str, str]) -> str:
     """SQL that yields the code of the first of the conditions (code → SQL) that holds, or null."""
@@ -54,12 +59,14 @@ def first_that_holds(conditions: Mapping[str, str]) -> str:
 
 
 # Of a row `f` of `lead_followups` and its lead `l`: why it may not be sent any more, or null.
+_PAUSED = PAUSED.format(business="f.business_id", lead="f.lead_id", now="ponctuel.clock()")
 _NOT_WANTED = SUPPRESSED.format(business="f.business_id", contacts="f.phone")
 OVER = first_that_holds(
     ENDED
     | {
         "stage_changed": f"({CYCLE}) IS DISTINCT FROM f.cycle",
         "suppressed": f"{_NOT_WANTED} IS NOT NULL",
+        "paused": _PAUSED,
     }
 )
 # Whether that follow-up is for the user `u` now.
