@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from chalicelib.domain.leads import answers, notices
 from chalicelib.domain.leads.addresses import ADDRESS
-from chalicelib.domain.leads.standing import CLOSER
+from chalicelib.domain.leads.standing import BEGAN, CLOSER
 from chalicelib.errors import BadRequest
 from chalicelib.outbox.inbound import Inbound, register
 from chalicelib.outbox.numbers import read
@@ -46,11 +46,16 @@ SELECT EXISTS (
      AND s.category = '*'
      AND s.contact IN (SELECT value FROM jsonb_array_elements_text(CAST(:contacts AS jsonb))))
 """)
-_WITHDRAW = text("""
+# An answer of before the lead came to its stage, that is told late, ends nothing of this stage.
+_WITHDRAW = text(f"""
 UPDATE ponctuel.lead_followups
    SET state = 'cancelled', settled_at = ponctuel.clock(), settled_by = 'reply', reason = :reason
  WHERE business_id = :business_id AND state IN ('proposed','opened')
-   AND lead_id IN (SELECT value FROM jsonb_array_elements_text(CAST(:ids AS jsonb)))
+   AND lead_id IN (
+     SELECT l.id FROM ponctuel.leads l
+      WHERE l.business_id = :business_id
+        AND l.id IN (SELECT value FROM jsonb_array_elements_text(CAST(:ids AS jsonb)))
+        AND (l.opted_out OR (:at < {BEGAN}) IS NOT TRUE))
 """)
 
 
@@ -75,11 +80,12 @@ def stop(connection: Connection, message: Inbound) -> bool:
     connection.execute(_REPLIED, values | {"at": message.at})
     if opted_out:
         connection.execute(_OPTED_OUT, values)
-    connection.execute(_WITHDRAW, values | {"reason": "opted_out" if opted_out else "replied"})
+    told = {"at": message.at, "reason": "opted_out" if opted_out else "replied"}
+    connection.execute(_WITHDRAW, values | told)
     notices.resolve(connection, message.business_id)
     if leads[0]["status"] == "open":
-        told = answers.Answer(leads[0]["id"], leads[0]["name"], leads[0]["closer_id"], opted_out)
-        answers.tell(connection, message, told)
+        answer = answers.Answer(leads[0]["id"], leads[0]["name"], leads[0]["closer_id"], opted_out)
+        answers.tell(connection, message, answer)
     return True
 
 
