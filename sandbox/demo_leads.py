@@ -55,7 +55,7 @@ def leads(engine: Engine) -> bool:
         clock = paris(16, 12, 5)
         due = proposals.due_of(connection, business, CLOSER, clock).proposals
     report.then("À midi, Léa reçoit un seul e-mail :")
-    report.console.print(f"\n{digest}", markup=False, highlight=False, soft_wrap=True)
+    report.console.print(report.shown(f"\n{digest}"), soft_wrap=True)
     report.then("Le lien ouvre sa page ; un geste ouvre WhatsApp, sur un texte prêt :")
     report.say(due[0].text.replace("\n", " "))
     at(engine, clock)

@@ -101,7 +101,7 @@ def test_a_message_that_was_accepted_is_counted_at_once_and_once(
     told = []
     for _ in range(2):  # after the run that sends it, and after the run that counts it
         deployment.tick(JOB, hours=6)
-        row = ponctuel("leads", "list", "--json", "--business", "B1", "--limit", "1").data[0]
+        row = ponctuel("leads", "list", "--json", "--business", "B1", "--closer", "U1").data[0]
         (shown,) = ponctuel("leads", "show", "L1", "--business", "B1", "--json").data
         assert shown["sent"] == {
             "followups": row["followups"], "last_followup_at": row["last_followup_at"],

@@ -53,7 +53,7 @@ COMMANDS = (
     ("leads", "list", "--paused", "--lead-stage", "nouveau", "--closer", "U1"),
     ("leads", "show", "L1"),
     ("leads", "show", "L2", "--business", "B1"),
-    ("explain", "lead", "L3"),
+    ("explain", "lead", "L2"),
     ("preview", "followups", "--from", "2026-03-01", "--days", "40"),
 )
 

@@ -141,7 +141,7 @@ def test_a_start_takes_the_opt_out_back_of_every_lead_of_that_number_and_of_no_o
     assert lead(deployment, business="B2")["opted_out"]
     # The cadence of this stage has had its answer; the next stage's begins.
     deployment.tick(JOB, hours=6)
-    assert [s for s, _ in states(deployment).values()][0] == "cancelled"
+    assert states(deployment)["B1/L1"] == ("cancelled", "opted_out")
     deployment.execute(
         "UPDATE ponctuel.leads SET stage = 'devis', stage_since = ponctuel.clock() "
         "WHERE business_id = 'B1' AND id = 'L1'"

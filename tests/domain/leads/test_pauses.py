@@ -99,8 +99,8 @@ def test_a_message_that_was_planned_does_not_leave_and_comes_after_the_pause(
     deployment.tick(JOB, hours=4)
     assert states(deployment) == [(1, "cancelled", "paused")]
     resume(deployment)
-    deployment.tick(JOB, hours=4)
-    assert api.messages(deployment)[1:] == [("1", "accepted", None)]
+    deployment.tick(JOB, hours=6)
+    assert api.messages(deployment)[1:] == [("1", "held", "window")]  # it is evening again
 
 
 def test_a_later_pause_takes_the_place_of_the_earlier_one_and_all_is_remembered(

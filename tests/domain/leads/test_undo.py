@@ -39,12 +39,14 @@ def take_back(deployment: Deployment, closer: str = "U1", business: str = "B1") 
 
 
 def lead(deployment: Deployment, business: str = "B1") -> tuple[int, datetime | None]:
+    """(followups, last_followup_at, to the minute)."""
     (row,) = deployment.rows(
         "SELECT followups, last_followup_at FROM ponctuel.leads "
         "WHERE business_id = :business AND id = 'L1'",
         business=business,
     )
-    return row["followups"], row["last_followup_at"]
+    last: datetime | None = row["last_followup_at"]
+    return row["followups"], last and last.replace(second=0, microsecond=0)
 
 
 def test_it_is_to_be_sent_again_and_counts_no_more_however_often_one_taps(
