@@ -24,8 +24,8 @@ def test_a_name_is_no_markup_and_commands_no_terminal(deployment: Deployment, na
     deployment.tick()
     with report.console.capture() as capture:
         report.say(f"À {name} et le confirme.")
-        report.businesses(deployment.database.engine)
-        report.outcomes(deployment.database.engine)
+        report.businesses(deployment.database.engine())
+        report.outcomes(deployment.database.engine())
         report.listed("Leads", ("nom",), [(name,)])
     out = capture.get()
     visible = name.replace("\x1b", " ").replace("\u202e", " ")
