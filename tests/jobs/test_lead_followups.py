@@ -155,6 +155,34 @@ def test_a_cadence_stops_and_what_was_proposed_is_withdrawn(
     assert len(proposed(deployment)) == 1
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "stage = 'devis', stage_since = ponctuel.clock()",
+        "status = 'won'",
+        "opted_out = true",
+        "replied_at = ponctuel.clock()",
+    ],
+)
+def test_what_changes_between_being_chosen_and_being_proposed_is_read_again(
+    deployment: Deployment, change: str
+) -> None:
+    # As the application would, at the moment at which the run has written down what it will do.
+    deployment.execute(
+        "CREATE FUNCTION meanwhile() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"UPDATE ponctuel.leads SET {change} WHERE business_id = 'B1'; RETURN NULL; END $$"
+    )
+    deployment.execute(
+        "CREATE TRIGGER meanwhile AFTER INSERT ON ponctuel.run_items "
+        "FOR EACH STATEMENT EXECUTE FUNCTION meanwhile()"
+    )
+    run(deployment)
+    assert proposed(deployment) == []
+    assert proposed(deployment, "B2") == [("L1", 1, "proposed")]
+    told = deployment.rows("SELECT business_id FROM ponctuel.notifications")
+    assert [row["business_id"] for row in told] == ["B2"]
+
+
 def test_an_answer_in_an_earlier_stage_does_not_stop_the_next_one_and_coming_back_begins_anew(
     deployment: Deployment,
 ) -> None:
