@@ -23,7 +23,7 @@ COMMANDS = (
     "cli.explain",
     "cli.followups",
     "cli.accounts",
-    "cli.closer_links",
+    "cli.lead_commands",
     "cli.messages",
     "cli.operate",
     "cli.suppressions",
