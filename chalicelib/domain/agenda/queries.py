@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from chalicelib.domain.agenda.appointments import APPOINTMENT, NOT_BEGUN, STARTS
 from chalicelib.domain.agenda.people import PEOPLE
 from chalicelib.domain.agenda.subjects import (
-    APPOINTMENT,
     ESCALATION,
     ESCALATIONS_DUE,
     INVOICE,
     INVOICE_CYCLE,
     INVOICE_IS_OVERDUE,
     INVOICES,
-    NOT_BEGUN,
     OWED,
-    STARTS,
     TASK,
     TASK_CYCLE,
     TASKS,

@@ -17,7 +17,8 @@ from sqlalchemy.exc import DBAPIError
 
 from chalicelib import logs
 from chalicelib.db.sqlstate import database_error
-from chalicelib.domain.agenda.subjects import REMINDER, Subjects
+from chalicelib.domain.agenda.appointments import REMINDER
+from chalicelib.domain.agenda.subjects import Subjects
 from chalicelib.outbox.plan import Plan
 from chalicelib.runner.job import Batch, ItemError, Outcome, Preview, Run
 
