@@ -31,7 +31,7 @@ from bench.database import Server
 from bench.machine import here
 from bench.measure import Measure, table
 from bench.processes import processor_seconds
-from bench.sample import Sample, fill
+from bench.sample import Sample
 from chalicelib.domain.billing import queries
 from chalicelib.domain.billing.calendar import calendar_at
 from chalicelib.mail.parse import parse
@@ -51,7 +51,8 @@ NEW = Sample("new", invoices=200, unpaid=60, due=40)
 def engine(database: Database, monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setenv("LOG_LEVEL", "ERROR")
     with database.begin() as connection:
-        fill(connection, TINY)
+        TINY.fill(connection)
+        connection.exec_driver_sql("ANALYZE")
     return database.engine()
 
 
@@ -180,7 +181,7 @@ def test_a_process_is_charged_with_what_it_started() -> None:
 @pytest.mark.parametrize("sample", [TINY, NEW])
 def test_of_a_sample_exactly_what_it_says_is_due(database: Database, sample: Sample) -> None:
     with database.begin() as connection:
-        fill(connection, sample)
+        sample.fill(connection)
         calendar = dict(calendar_at(connection, datetime.now(UTC)).parameters)
         due = connection.execute(text(queries.CUSTOMERS_DUE), calendar | {"force": False})
         assert len(due.all()) == sample.due
