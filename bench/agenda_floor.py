@@ -16,7 +16,7 @@ _STARTS = _ISO.format("a.starts_at")
 _SETTLE = f"""
 CREATE TEMP TABLE settled ON COMMIT DROP AS
 SELECT d.id FROM ponctuel.agenda_told d
- WHERE d.resolved_at IS NULL AND CASE d.kind
+ WHERE d.resolved_at IS NULL AND d.user_id <> '' AND CASE d.kind
    WHEN 'agenda.invoice_overdue' THEN NOT EXISTS (
      SELECT 1 FROM ponctuel.invoices i
       WHERE i.business_id = d.business_id AND i.id = d.subject AND i.balance > 0

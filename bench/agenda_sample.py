@@ -145,6 +145,10 @@ SELECT a.business_id, 'agenda.appointment', a.id,
   FROM ponctuel.appointments a, LATERAL (SELECT now() - interval '2 days' AS at) x
  WHERE substr(a.id, 2)::integer
        BETWEEN {appointments_due} AND {appointments_told} - 1
+UNION ALL
+SELECT i.business_id, 'agenda.invoice_marked', i.id, '', '', x.at, x.at
+  FROM ponctuel.invoices i, LATERAL (SELECT now() - interval '2 days' AS at) x
+ WHERE substr(i.id, 2)::integer BETWEEN {invoices_due} AND {invoices_told} - 1
 """,
     """
 INSERT INTO ponctuel.notifications (business_id, id, user_id, kind, subject, cycle, title, body,
@@ -152,7 +156,7 @@ INSERT INTO ponctuel.notifications (business_id, id, user_id, kind, subject, cyc
 SELECT business_id, md5(concat_ws('|', kind, subject, cycle, user_id)), user_id, kind, subject,
        cycle, 'Facture ' || subject || ' en retard',
        'Hôtel de la Gare : 1 234,56 € à régler', '/invoices/' || subject, told_at
-  FROM ponctuel.agenda_told
+  FROM ponctuel.agenda_told WHERE user_id <> ''
 """,
 )
 

@@ -15,23 +15,34 @@ REMINDER = "agenda.reminder"
 PLANNED_AHEAD = timedelta(hours=2, minutes=15)
 DEFAULT_OFFSETS = "1440,60"
 LONGEST_OFFSET = 60 * 24 * 60  # minutes: sixty days
+_AHEAD = PLANNED_AHEAD.seconds // 60
 
 STARTS = iso(instant("a.starts_at"))
 # A reminder for the start itself leaves then.
 NOT_BEGUN = f"a.starts_at > {NOW} - interval '5 minutes'"
 
-# The offsets that can be read, some write them with a minus; where there are none, the default.
-_OFFSETS = f"""regexp_split_to_table(
-    CASE WHEN coalesce(a.offsets, w.appointment_offsets)
-              ~ '^\\s*-?\\d{{1,6}}(\\s*[,;]\\s*-?\\d{{1,6}})*\\s*$'
-         THEN coalesce(a.offsets, w.appointment_offsets) ELSE '{DEFAULT_OFFSETS}' END,
-    '\\s*[,;]\\s*')"""
-_WITH_OFFSETS = f"""{holders("a")}
-  CROSS JOIN LATERAL (
+
+def _minutes(written: str) -> str:
+    # The offsets that can be read, some write them with a minus; where there are none, the default.
+    return f"""
     SELECT DISTINCT least(abs(btrim(part)::integer), {LONGEST_OFFSET}) AS minutes
-      FROM {_OFFSETS} AS part) o
+      FROM regexp_split_to_table(
+             CASE WHEN {written} ~ '^\\s*-?\\d{{1,6}}(\\s*[,;]\\s*-?\\d{{1,6}})*\\s*$'
+                  THEN {written} ELSE '{DEFAULT_OFFSETS}' END,
+             '\\s*[,;]\\s*') AS part"""
+
+
+# Reading offsets is what costs: only of appointments that are near enough for some user's. Those
+# that have offsets of their own are few.
+_NEAR = f"""a.starts_at <= {NOW} + interval '{LONGEST_OFFSET + _AHEAD} minutes'
+   AND (a.offsets IS NOT NULL OR a.starts_at <= {NOW} + make_interval(mins => {_AHEAD} + (
+          SELECT coalesce(max(m.minutes), 0)
+            FROM (SELECT DISTINCT appointment_offsets FROM people) u
+           CROSS JOIN LATERAL ({_minutes("u.appointment_offsets")}) m)))"""
+_WITH_OFFSETS = f"""{holders("a")}
+  CROSS JOIN LATERAL ({_minutes("coalesce(a.offsets, w.appointment_offsets)")}) m
   CROSS JOIN LATERAL (
-    SELECT {instant("a.starts_at")} - make_interval(mins => o.minutes) AS at) r"""
+    SELECT {instant("a.starts_at")} - make_interval(mins => m.minutes) AS at) r"""
 # The job's run before this one has planned what was due until then and beyond: what it has not was
 # made, moved or set back since, so that its instant had passed already.
 _PREVIOUS_RUN = """(SELECT max(e.now_at) FROM ponctuel.runs e
@@ -51,21 +62,20 @@ APPOINTMENTS = Subjects(
     "(a.business_id, a.id)",
     f"""
 SELECT * FROM (
-SELECT a.business_id, a.id AS subject, {STARTS} || '/' || o.minutes AS cycle, w.user_id, w.zone,
+SELECT a.business_id, a.id AS subject, {STARTS} || '/' || m.minutes AS cycle, w.user_id, w.zone,
        CASE WHEN w.by_email THEN w.email END AS email,
        'Rendez-vous\u00a0: ' || left(a.title, 120) AS title,
        'Le ' || to_char(a.starts_at AT TIME ZONE w.zone, 'DD/MM/YYYY à HH24:MI')
          || coalesce(', ' || left(nullif(btrim(a.location), ''), 120), '') AS body,
        '/appointments/' || a.id AS link, greatest(r.at, {NOW}) AS at,
-       a.starts_at, r.at + make_interval(mins => greatest(o.minutes / 2, 5)) AS until,
-       min(o.minutes) FILTER (WHERE r.at <= {NOW})
-         OVER (PARTITION BY a.business_id, a.id, w.user_id) AS latest, o.minutes, r.at AS due
+       a.starts_at, r.at + make_interval(mins => greatest(m.minutes / 2, 5)) AS until,
+       min(m.minutes) FILTER (WHERE r.at <= {NOW})
+         OVER (PARTITION BY a.business_id, a.id, w.user_id) AS latest, m.minutes, r.at AS due
   FROM ponctuel.appointments a{_WITH_OFFSETS}
  WHERE a.status = 'scheduled' AND {NOT_BEGUN}
-   AND a.starts_at <= {NOW} + interval '{LONGEST_OFFSET + 135} minutes'
-   AND r.at >= a.created_at {{only}}) near
- WHERE due <= {NOW} + interval '{PLANNED_AHEAD.seconds // 60} minutes'
-   AND (due > {NOW} OR (minutes = latest AND until >= {NOW}))""",
+   AND {_NEAR}
+   AND r.at <= {NOW} + interval '{_AHEAD} minutes' AND r.at >= a.created_at {{only}}) near
+ WHERE (due > {NOW} OR (minutes = latest AND until >= {NOW}))""",
     fresh=f"(f.due > {NOW} OR f.due > coalesce({_PREVIOUS_RUN}, '-infinity'))",
     counts=_STANDS,
 )

@@ -7,12 +7,14 @@ from datetime import timedelta
 from chalicelib.domain.agenda.appointments import APPOINTMENT, NOT_BEGUN, STARTS
 from chalicelib.domain.agenda.people import PEOPLE
 from chalicelib.domain.agenda.subjects import (
+    EARLIEST_DAY,
     ESCALATION,
     ESCALATIONS_DUE,
     INVOICE,
     INVOICE_CYCLE,
     INVOICE_IS_OVERDUE,
     INVOICES,
+    LATEST_DAY,
     OWED,
     TASK,
     TASK_CYCLE,
@@ -28,6 +30,7 @@ WITH {PEOPLE}
 SELECT i.business_id, i.id AS item
   FROM ponctuel.invoices i JOIN businesses_here b ON b.business_id = i.business_id
  WHERE i.status IN ('sent','partial') AND {OWED} AND i.due_on < b.today
+   AND i.due_on < {LATEST_DAY}
 """
 # Noted in the ledger, of nobody: who marks an invoice by hand has a reason.
 _MARKED = "agenda.invoice_marked"
@@ -46,6 +49,7 @@ WITH {PEOPLE}
 SELECT i.business_id, i.id AS item
   FROM ponctuel.invoices i JOIN businesses_here b ON b.business_id = i.business_id
  WHERE i.status = 'overdue' AND i.balance > 0 AND i.due_on >= b.today
+   AND i.due_on >= {EARLIEST_DAY}
    AND EXISTS (SELECT 1 FROM ponctuel.agenda_told d
                 WHERE d.business_id = i.business_id AND d.kind = '{_MARKED}' AND d.subject = i.id)
 """

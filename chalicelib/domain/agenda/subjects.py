@@ -26,6 +26,9 @@ ESCALATIONS = 10
 NEWS = timedelta(days=7)
 
 NOW = "CAST(:now AS timestamptz)"
+# No place's day is later than the one, or earlier than the other: what an index can be asked for.
+LATEST_DAY = f"(({NOW} AT TIME ZONE 'UTC')::date + 1)"
+EARLIEST_DAY = f"(({NOW} AT TIME ZONE 'UTC')::date - 1)"
 _ISO = '\'YYYY-MM-DD"T"HH24:MI"Z"\''
 _NBSP = "E'\\u00a0'"
 
@@ -128,22 +131,23 @@ SELECT i.business_id, i.id AS subject, {INVOICE_CYCLE} AS cycle, o.user_id, o.zo
   JOIN businesses_here b ON b.business_id = i.business_id
   JOIN owners o ON o.business_id = i.business_id
   LEFT JOIN ponctuel.customers c ON c.business_id = i.business_id AND c.id = i.customer_id
- WHERE {INVOICE_IS_OVERDUE} AND i.due_on < b.today {{only}}""",
+ WHERE {INVOICE_IS_OVERDUE} AND i.due_on < b.today AND i.due_on < {LATEST_DAY} {{only}}""",
 )
 
 
 def holders(of: str) -> str:
-    """The SQL that joins the people `w` who are told of what belongs to the user of `of`."""
-    # What is nobody's, or of somebody who has left, is the owners'.
+    """The SQL that joins those who are told of what belongs to the user of `of`, as `w`."""
+    # What is nobody's, or of somebody who has left, is the owners'. Two joins of sets: a subquery
+    # would be run for each row.
+    columns = ("user_id", "zone", "today", "email", "by_email", "digest", "appointment_offsets")
+    either = ", ".join(f"coalesce(p.{name}, o.{name}) AS {name}" for name in columns)
     return f"""
   LEFT JOIN people p ON p.business_id = {of}.business_id AND p.user_id = {of}.user_id
-  JOIN LATERAL (
-    SELECT p.* WHERE p.user_id IS NOT NULL
-     UNION ALL SELECT o.* FROM owners o
-                WHERE p.user_id IS NULL AND o.business_id = {of}.business_id) w ON true"""
+  LEFT JOIN owners o ON o.business_id = {of}.business_id AND p.user_id IS NULL
+  JOIN LATERAL (SELECT {either}) w ON w.user_id IS NOT NULL"""
 
 
-_IS_DUE = f"(t.due_at <= {NOW} OR (t.due_at IS NULL AND t.due_on < w.today))"
+_MAY_BE_DUE = f"(t.due_at <= {NOW} OR (t.due_at IS NULL AND t.due_on < {LATEST_DAY}))"
 _AWAKE = f"t.status = 'open' AND (t.snoozed_until IS NULL OR t.snoozed_until <= {NOW})"
 # The application may have its own idea of where a day ends.
 _TOLD_FROM = f"""{_task_due("w.zone")}
@@ -162,7 +166,7 @@ SELECT t.business_id, t.id AS subject, {TASK_CYCLE} AS cycle, w.user_id, w.zone,
        'À faire avant le ' || {_due_day("w.zone")} AS body,
        '/tasks/' || t.id AS link, {NOW} AS at
   FROM ponctuel.tasks t{holders("t")}
- WHERE {_AWAKE} AND {_IS_DUE}
+ WHERE {_AWAKE} AND {_MAY_BE_DUE} AND (t.due_at IS NOT NULL OR t.due_on < w.today)
    AND (t.overdue_told_at IS NULL OR t.overdue_told_at < {_TOLD_FROM}) {{only}}""",
 )
 
@@ -185,5 +189,6 @@ SELECT t.business_id, t.id AS subject, {TASK_CYCLE} || '/' || {_NTH} AS cycle, o
   JOIN owners o ON o.business_id = t.business_id
   LEFT JOIN people h ON h.business_id = t.business_id AND h.user_id = t.user_id
   LEFT JOIN ponctuel.users p ON p.business_id = t.business_id AND p.id = t.user_id
- WHERE t.critical AND {_AWAKE} AND {_SINCE} >= interval '0' AND {_NTH} < {ESCALATIONS} {{only}}""",
+ WHERE t.critical AND {_AWAKE} AND {_MAY_BE_DUE}
+   AND {_SINCE} >= interval '0' AND {_NTH} < {ESCALATIONS} {{only}}""",
 )
