@@ -77,6 +77,13 @@ def _due_day(zone: str) -> str:
     return f"to_char(coalesce(({_DUE_AT} AT TIME ZONE {zone})::date, {_DUE_ON}), 'DD/MM/YYYY')"
 
 
+# By way of arrays, for which PostgreSQL expects ten items. For a worklist that has just been written
+# it expects one, and would read all people again for each of ten thousand.
+_ITEMS_OF_BATCH = """SELECT of.business_id, of.item
+  FROM (SELECT array_agg(business_id) AS businesses, array_agg(item) AS items FROM batch) b,
+       unnest(b.businesses, b.items) AS of(business_id, item)"""
+
+
 @dataclass(frozen=True)
 class Subjects:
     """`found`: SELECT from `{people}`'s relations, restricted by `{only}`, with a column `at`.
@@ -95,7 +102,7 @@ class Subjects:
 
     def of_batch(self) -> str:
         """What is to be told of the items of the CTE `batch`."""
-        return self.told_of(f"AND {self.key} IN (SELECT business_id, item FROM batch)")
+        return self.told_of(f"AND {self.key} IN ({_ITEMS_OF_BATCH})")
 
     def told_of(self, only: str) -> str:
         found = self.found.replace("{only}", only)
