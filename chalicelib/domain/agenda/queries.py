@@ -44,14 +44,17 @@ UPDATE ponctuel.invoices SET status = 'overdue'
  WHERE (business_id, id) IN (SELECT business_id, item FROM batch)
    AND status IN ('sent','partial') AND balance > 0
 """
+# From the few that have time again, and not from all that was ever marked.
 INVOICES_GIVEN_TIME = f"""
-WITH {PEOPLE}
-SELECT i.business_id, i.id AS item
-  FROM ponctuel.invoices i JOIN businesses_here b ON b.business_id = i.business_id
- WHERE i.status = 'overdue' AND i.balance > 0 AND i.due_on >= b.today
-   AND i.due_on >= {EARLIEST_DAY}
-   AND EXISTS (SELECT 1 FROM ponctuel.agenda_told d
-                WHERE d.business_id = i.business_id AND d.kind = '{_MARKED}' AND d.subject = i.id)
+WITH {PEOPLE}, given AS MATERIALIZED (
+  SELECT i.business_id, i.id
+    FROM ponctuel.invoices i JOIN businesses_here b ON b.business_id = i.business_id
+   WHERE i.status = 'overdue' AND i.balance > 0 AND i.due_on >= b.today
+     AND i.due_on >= {EARLIEST_DAY}
+)
+SELECT g.business_id, g.id AS item FROM given g
+ WHERE EXISTS (SELECT 1 FROM ponctuel.agenda_told d
+                WHERE d.business_id = g.business_id AND d.kind = '{_MARKED}' AND d.subject = g.id)
 """
 UNMARK_OVERDUE = f"""
 , forgotten AS (

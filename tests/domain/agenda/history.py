@@ -28,7 +28,7 @@ OFFSETS = {
 }  # fmt: skip
 DEFAULT = "1440,60"
 # Of the two clock changes of Paris, and of New York's.
-BEGINNINGS = (date(2026, 3, 2), date(2026, 10, 19), date(2027, 3, 8), date(2026, 6, 1))
+BEGINNINGS = (date(2026, 3, 12), date(2026, 10, 19), date(2027, 3, 8), date(2026, 6, 1))
 
 Row = Mapping[str, Any]
 
@@ -157,7 +157,7 @@ def drawn(draw: random.Random, days: int, outages: Iterable[timedelta]) -> Histo
 def _appointments(history: History, draw: random.Random) -> None:
     ends = [begin + length for begin, length in history.outages]
     near = [end + draw.randrange(-30, 1600) * MINUTE for end in ends for _ in "1234"]
-    anywhere = [_instant(history, draw) for _ in range(3 + history.days // 8)]
+    anywhere = [_instant(history, draw) for _ in range(2 + history.days // 8)]
     for n, start in enumerate(near + anywhere):
         made = start - draw.choice((20 * DAY, 3 * DAY, 5 * HOUR))
         row = {
@@ -216,12 +216,12 @@ def _invoices(history: History, draw: random.Random) -> None:
         due = _instant(history, draw)
         row = {"due_on": due.date(), "balance": 100, "status": "sent"}
         thing = Thing("invoices", f"F{n}", [(history.begin, {**row, "cycle": 0})])
-        happens, cycle = due - DAY, 0
-        for _ in range(draw.randrange(3)):
+        happens = due - DAY
+        # Each time the payment is taken back.
+        for cycle in range(1, 1 + draw.randrange(3)):
             happens += draw.randrange(60, 5 * 1440) * MINUTE
             thing.change(happens, balance=0, status="paid")
             happens += draw.randrange(60, 5 * 1440) * MINUTE
-            cycle += 1  # the payment is taken back
             thing.change(happens, balance=100, status="sent", cycle=cycle)
         if draw.random() < 0.3:
             happens += draw.randrange(60, 5 * 1440) * MINUTE
@@ -230,7 +230,7 @@ def _invoices(history: History, draw: random.Random) -> None:
 
 
 def _instant(history: History, draw: random.Random) -> datetime:
-    first, last = 2 * 1440, (history.days - 1) * 1440
+    first, last = 1440, (history.days - 1) * 1440
     return history.begin + draw.randrange(first, last) * MINUTE
 
 
