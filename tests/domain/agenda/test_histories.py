@@ -1,5 +1,5 @@
-"""Days of a business with an outage: each thing told once, nothing lost, nothing stale. `make prove`
-has the months and years (`agenda-histories`)."""
+"""Days of a business with an outage: each thing told once, nothing lost, nothing stale.
+`make prove` has the months and years (`agenda-histories`)."""
 
 from __future__ import annotations
 
