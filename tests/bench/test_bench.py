@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import Engine, make_url, text
 
 from bench import (
+    agenda,
     draining,
     http_floor,
     imports,
@@ -27,6 +28,7 @@ from bench import (
     whatsapp_draining,
 )
 from bench.__main__ import NAMES, main
+from bench.agenda_sample import AgendaSample
 from bench.database import Server
 from bench.machine import here
 from bench.measure import Measure, table
@@ -80,6 +82,25 @@ def test_the_job_the_floor_and_the_orm_loop_plan_the_same_messages(
     assert by_hand == by_the_job == planned(engine)
     assert {step for *_, step in by_hand} == {"2"}
     assert len(by_hand) == TINY.due
+
+
+def test_the_agenda_s_run_and_its_floor_write_the_same_rows(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "unix_sock" not in make_url(database.url).query:
+        pytest.skip("the floor is typed into the embedded server's psql")
+    monkeypatch.setenv("LOG_LEVEL", "ERROR")
+    sample = AgendaSample("agenda_tiny", 2_000, 2_000, 400)
+    with database.begin() as connection:
+        sample.fill(connection)
+    engine = database.engine()
+    took, by_hand = agenda.typed(engine)
+    elapsed, by_the_job = agenda.run(engine)
+    assert took > 0
+    assert elapsed > 0
+    assert by_hand == by_the_job
+    told = [by_hand[f"told agenda.{kind}"] for kind in ("invoice_overdue", "task_overdue")]
+    assert (*told, by_hand["told agenda.appointment"]) == sample.newly_due
 
 
 @pytest.fixture

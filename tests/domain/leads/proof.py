@@ -102,7 +102,9 @@ def _run(history: History, at: datetime, before: list[Row], after: list[Row]) ->
             and row["state"] != "cancelled"
             for row in after
         )
-        missing = [level for level in due.keys() - made if level[0] == business]
+        # What becomes due in the run's first seconds may be made or not.
+        late = {level for level, since in due.items() if level[0] == business and since <= at}
+        missing = late - made
         ours = [due[level] for level in made & due.keys() if level[0] == business]
         if missing and used < CAP:
             LOG.warning("lost at %s: %s", at, missing)
