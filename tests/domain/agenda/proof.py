@@ -11,7 +11,8 @@ from datetime import timedelta
 from typing import Any
 
 from tests.domain.agenda.expected import TICK, Expected, expected, iso
-from tests.domain.agenda.history import DAY, MINUTE, History, World, drawn
+from tests.domain.agenda.history import DAY, MINUTE, History, drawn
+from tests.domain.agenda.world import World
 from tests.harness import Deployment
 from tests.reliability.trial import Finding
 

@@ -29,7 +29,6 @@ CADENCES = {
     (API, "devis"): (0, 50),
 }
 ZONES = (None, "Indian/Reunion", "Pacific/Tahiti", "America/Martinique", "CET+1")
-# No public holiday is near, so that working days are Monday to Friday.
 BEGINNINGS = (datetime(2026, 3, 16, tzinfo=UTC), datetime(2026, 9, 14, tzinfo=UTC))
 
 

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
+from holidays import country_holidays
+
 from tests.domain.leads.histories import API, CAP, DAY, HOUR, PARIS, History, Lead, World, drawn
 from tests.harness import Deployment
 from tests.reliability.trial import Finding
@@ -27,6 +29,7 @@ CASES: Mapping[str, tuple[int, tuple[timedelta, ...]]] = {
     "month": (24, (MINUTE, 78 * MINUTE, 3 * DAY)),
 }
 QUICK = (5, (DAY,))
+HOLIDAYS = country_holidays("FR")
 
 Row = Mapping[str, Any]
 # Business, lead, cycle, number.
@@ -172,4 +175,5 @@ def _may_be_written_to(lead: Lead, message: Row, at: datetime) -> bool:
 
 
 def _in_hours(here: datetime) -> bool:
-    return time(9) <= here.time() < time(19) and here.weekday() < 5
+    works = here.weekday() < 5 and here.date() not in HOLIDAYS
+    return works and time(9) <= here.time() < time(19)
