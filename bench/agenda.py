@@ -8,10 +8,7 @@ and a large base and as much due in both.
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from uuid import uuid4
@@ -22,6 +19,7 @@ from bench.agenda_floor import TYPED
 from bench.agenda_sample import AgendaSample, effects, undo
 from bench.database import Server
 from bench.measure import Measure, seconds
+from bench.memory import peak
 from bench.planning import literal, psql
 from chalicelib import jobs
 from chalicelib.runner.bench import Bench
@@ -42,18 +40,6 @@ QUICK_HEAVY = AgendaSample("agenda_heavy", 20_000, 20_000, 4_000, DUE)
 MEMORY_GOAL = 1.1
 
 JOB = "overdue_and_reminders"
-_RUN = f"""
-from bench.peak import own_peak
-from chalicelib import jobs
-from chalicelib.runner.deadline import Deadline
-from chalicelib.runner.invocation import bench_for
-from chalicelib.runner.work import work
-job = jobs.job("{JOB}")
-with bench_for(job, holder="bench") as bench:
-    results = work(job, bench, Deadline.after(600))
-assert [result.status for result in results] == ["succeeded"], results
-print(own_peak())
-"""
 
 
 def measure(server: Server, *, quick: bool) -> Iterator[Measure]:
@@ -85,8 +71,9 @@ def measure(server: Server, *, quick: bool) -> Iterator[Measure]:
 def _memory(server: Server, light: AgendaSample, heavy: AgendaSample, *, judged: bool) -> Measure:
     lights, heavies = [], []
     for _ in range(3 if judged else 2):
-        lights.append(peak(server, light))
-        heavies.append(peak(server, heavy))
+        for sample, peaks in ((light, lights), (heavy, heavies)):
+            make_due(server.engine(sample))
+            peaks.append(peak(server, sample, JOB))
     return Measure(
         f"peak memory of a run of {JOB} at {heavy.invoices} / {light.invoices} invoices and tasks",
         [big / little for little, big in zip(lights, heavies, strict=True)],
@@ -114,20 +101,6 @@ def run(engine: Engine) -> tuple[float, dict[str, int]]:
     elapsed = time.perf_counter() - start
     assert [result.status for result in results] == ["succeeded"], results
     return elapsed, written(engine)
-
-
-def peak(server: Server, sample: AgendaSample) -> int:
-    """Bytes of resident memory at the most, of a process that runs the job."""
-    make_due(server.engine(sample))
-    address = server.address(sample).render_as_string(hide_password=False)
-    done = subprocess.run(
-        [sys.executable, "-c", _RUN],
-        env=os.environ | {"DATABASE_URL": address, "LOG_LEVEL": "ERROR"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return int(done.stdout.splitlines()[-1])
 
 
 def make_due(engine: Engine) -> None:

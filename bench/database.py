@@ -18,7 +18,7 @@ from sandbox import postgres
 PATIENCE_MS = 600_000
 
 
-class Sample(Protocol):
+class Filling(Protocol):
     """What fills a database of its own; equal ones share it."""
 
     @property
@@ -32,9 +32,9 @@ class Server:
     """A running server; its databases are made when they are first asked for."""
 
     url: URL
-    _engines: dict[Sample, Engine] = field(default_factory=dict)
+    _engines: dict[Filling, Engine] = field(default_factory=dict)
 
-    def engine(self, sample: Sample) -> Engine:
+    def engine(self, sample: Filling) -> Engine:
         """An engine on the sample's database, as production has it but for its patience."""
         if sample not in self._engines:
             self.create(f"bench_{sample.name}")
@@ -52,7 +52,7 @@ class Server:
             self._engines[sample] = engine
         return self._engines[sample]
 
-    def address(self, sample: Sample) -> URL:
+    def address(self, sample: Filling) -> URL:
         return self.url.set(database=f"bench_{sample.name}")
 
     def create(self, name: str) -> None:

@@ -98,7 +98,7 @@ class History:
         for instant in self._instants():
             minute = instant.replace(second=0, microsecond=0)
             hour = minute.replace(minute=0)
-            runs |= {hour + n * HOUR for n in (-2, -1, 0, 1, 2)}
+            runs |= {hour + n * HOUR for n in (-2, 0, 1)}
             deliveries.add(minute + MINUTE)
         wakes = sorted({(at, True) for at in runs} | {(at, False) for at in deliveries - runs})
         return [(at, job) for at, job in wakes if self.begin < at < self.end and not self.down(at)]
