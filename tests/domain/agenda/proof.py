@@ -81,7 +81,9 @@ def _written(deployment: Deployment, history: History, wanted: Expected) -> Coun
         elif kind == "notice":
             by_kind[kind][subject, cycle.partition("/agenda.")[2]] += 1
             local = message["submitting_at"].astimezone(history.users[subject].local)
-            wrong["unexpected"] += not 8 <= local.hour < 21
+            if not 8 <= local.hour < 21:
+                LOG.warning("at night: %s of %s at %s", cycle, subject, local)
+                wrong["unexpected"] += 1
         else:
             by_kind[kind][subject, cycle] += 1
     wrong += _compared(by_kind["reminder"], Counter(wanted.reminders.keys()))
@@ -106,4 +108,7 @@ def _is_stale(history: History, message: Mapping[str, Any]) -> bool:
         return True
     due = row["starts_at"] - int(minutes) * MINUTE
     latest = due + max(int(minutes) // 2, 5) * MINUTE + 5 * MINUTE
-    return not due - TICK <= at <= min(latest, row["starts_at"] + 6 * MINUTE)
+    if not due - TICK <= at <= min(latest, row["starts_at"] + 6 * MINUTE):
+        LOG.warning("out of time: %s %s at %s", message["subject"], message["cycle"], at)
+        return True
+    return False
