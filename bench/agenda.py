@@ -69,7 +69,8 @@ def measure(server: Server, *, quick: bool) -> Iterator[Measure]:
 
 
 def _memory(server: Server, light: AgendaSample, heavy: AgendaSample, *, judged: bool) -> Measure:
-    lights, heavies = [], []
+    lights: list[int] = []
+    heavies: list[int] = []
     for _ in range(3 if judged else 2):
         for sample, peaks in ((light, lights), (heavy, heavies)):
             make_due(server.engine(sample))

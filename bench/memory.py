@@ -39,7 +39,8 @@ print(own_peak())
 def measure(server: Server, *, quick: bool) -> Iterator[Measure]:
     """Ratio of the peaks, large to small, once per round."""
     small, large = (QUICK_SMALL, QUICK_LARGE) if quick else (SMALL, LARGE)
-    smalls, larges = [], []
+    smalls: list[int] = []
+    larges: list[int] = []
     for _ in range(2 if quick else 3):
         for sample, peaks in ((small, smalls), (large, larges)):
             make_due(server.engine(sample))

@@ -199,8 +199,10 @@ def _tasks(history: History, draw: random.Random) -> None:
             what = draw.choice(("done", "open", "moved", "snoozed"))
             if what == "moved":
                 later = happens + draw.randrange(-1440, 4320) * MINUTE
-                when = {"due_at": later} if with_hour else {"due_on": later.date()}
-                thing.change(happens, **when)
+                if with_hour:
+                    thing.change(happens, due_at=later)
+                else:
+                    thing.change(happens, due_on=later.date())
             elif what == "snoozed":
                 thing.change(happens, snoozed_until=happens + draw.randrange(60, 4320) * MINUTE)
             else:

@@ -78,7 +78,8 @@ class History:
     def wakes(self) -> list[tuple[datetime, bool]]:
         """(instant, whether the job runs): each slot, and deliveries every two hours, at night
         too."""
-        end, slots = self.begin + self.days * DAY, set()
+        end = self.begin + self.days * DAY
+        slots: set[datetime] = set()
         schedule, instant = Schedule.parse("0 */6 * * *", "Europe/Paris"), self.begin
         while (instant := schedule.next_after(instant)) < end:
             slots.add(instant)
@@ -126,11 +127,9 @@ def _change(draw: random.Random, lead: Lead, at: datetime) -> dict[str, Any]:
         return {"replied_at": at}
     if what == "stage":
         return {"stage": "devis" if lead.stage == "nouveau" else "nouveau", "stage_since": at}
-    return {
-        "opted_out": {"opted_out": True},
-        "won": {"status": "won"},
-        "off": {"auto_enabled": False},
-    }[what]
+    if what == "won":
+        return {"status": "won"}
+    return {"opted_out": True} if what == "opted_out" else {"auto_enabled": False}
 
 
 class World:
