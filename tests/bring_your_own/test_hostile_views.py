@@ -192,7 +192,7 @@ def test_check_needs_no_right_to_write_and_runs_on_a_database_that_is_read_only(
     ("branch", "present", "verdict", "said"),
     [
         ("ledger", "ledger_0000", "note", "plus récent que ce code (ledger_0008)"),
-        ("domain", "domain_9999", "note", "plus récent que ce code (domain_0005)"),
+        ("domain", "domain_9999", "note", "plus récent que ce code (domain_0006)"),
     ],
 )
 def test_a_schema_that_only_newer_code_knows_is_said_and_stops_nothing(

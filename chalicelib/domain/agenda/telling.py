@@ -15,7 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from chalicelib.db.refusals import unless_refused
-from chalicelib.domain.agenda.subjects import REMINDER, Subjects
+from chalicelib.domain.agenda.appointments import REMINDER
+from chalicelib.domain.agenda.subjects import Subjects
 from chalicelib.domain.people import notifications
 from chalicelib.outbox.plan import Plan
 from chalicelib.runner.job import Batch, ItemError, Outcome, Preview, Run
