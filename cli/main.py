@@ -23,6 +23,7 @@ COMMANDS = (
     "cli.explain",
     "cli.followups",
     "cli.accounts",
+    "cli.holds",
     "cli.closer_links",
     "cli.messages",
     "cli.operate",
