@@ -30,7 +30,7 @@ _DELETION = record(
         },
         "zone": TEXT,
         "requestedAt": INSTANT,
-        "requestedBy": {"enum": ["user", "operator", "application"]},
+        "requestedBy": {"enum": ["user", "operator", "application", "replay"]},
         "scheduledAt": INSTANT,
         "remainingDays": {
             "type": ["integer", "null"],

@@ -51,6 +51,7 @@ REASONS: Final = {
     # Of what is being erased; each night tries again.
     "files_failed": "des documents ne peuvent pas être effacés du stockage",
     "stripe_failed": "le client ne peut pas être effacé chez Stripe",
+    "tombstone_failed": "la trace de l'effacement ne peut pas être gardée dans le stockage",
     "erasing_failed": "une étape de l'effacement échoue nuit après nuit",
     "remains": "la vérification trouve encore des données de la personne",
 }

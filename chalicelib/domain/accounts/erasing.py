@@ -16,7 +16,13 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, text
 
 from chalicelib import logs
-from chalicelib.domain.accounts import erasure_lease, erasure_outside, erasure_steps, retention
+from chalicelib.domain.accounts import (
+    erasure_lease,
+    erasure_outside,
+    erasure_steps,
+    retention,
+    tombstones,
+)
 from chalicelib.domain.accounts.deletions import LEGAL_HOLD
 from chalicelib.domain.accounts.erasure_lease import Held, Taken
 from chalicelib.domain.accounts.erasure_steps import Subject
@@ -34,10 +40,15 @@ STEPS: Final[Mapping[str, erasure_steps.Step | None]] = {
     "files": None,  # asks the store
     "stripe": None,
     "children": erasure_steps.children,
+    "tombstone": None,
     "parent": erasure_steps.parent,
 }
 # Why a deletion stands still, in the words of `deletions.REASONS`.
-_BLOCKED: Final = {"files": "files_failed", "stripe": "stripe_failed"}
+_BLOCKED: Final = {
+    "files": "files_failed",
+    "stripe": "stripe_failed",
+    "tombstone": "tombstone_failed",
+}
 
 _EMAIL = text("""
 SELECT lower(btrim(email)) FROM ponctuel.users WHERE business_id = :business AND id = :user
@@ -126,6 +137,9 @@ def _step(engine: Engine, taken: Taken, tools: Tools, step: str, deadline: Deadl
         return erasure_outside.delete_files(engine, taken, tools.storage, deadline)
     if step == "stripe":
         erasure_outside.delete_customers(engine, taken, tools.stripe_key)
+        return True
+    if step == "tombstone":
+        tombstones.bury(engine, taken, tools.storage, tools.secret)
         return True
     work = STEPS[step]
     assert work is not None

@@ -58,7 +58,7 @@ def test_a_step_that_fails_is_undone_and_taken_up_again(deployment: Deployment, 
             night(deployment)
             found = by_number(deployment, number)
             assert found["state"] == ("locked" if step == "access" else "erasing")
-            reasons = {"files": "files_failed", "stripe": "stripe_failed"}
+            reasons = {one: f"{one}_failed" for one in ("files", "stripe", "tombstone")}
             assert found["blocked_reason"] == (blocked and reasons.get(step, blocked))
             assert step not in receipts(deployment, number)
         assert rows_of(deployment, "B1")["users"]
