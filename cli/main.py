@@ -24,6 +24,7 @@ COMMANDS = (
     "cli.followups",
     "cli.accounts",
     "cli.holds",
+    "cli.archive",
     "cli.closer_links",
     "cli.messages",
     "cli.operate",

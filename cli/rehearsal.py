@@ -123,6 +123,7 @@ _CHANGES = {
     "deletions_locked": "compte verrouillé avant effacement",
     "deletions_erased": "compte effacé",
     "tombstones_purged": "trace d'effacement oubliée",
+    "accesses_forgotten": "accès à l'archive oublié",
     "archive_purged": "pièce comptable purgée de l'archive",
     "told": "notification dans l'application",
     "resolved": "notification réglée",

@@ -65,6 +65,7 @@ _COUNTS = {
     "erasures_held": ("effacement suspendu", "effacements suspendus"),
     "erasures_blocked": ("effacement bloqué", "effacements bloqués"),
     "tombstones_purged": ("trace d'effacement oubliée", "traces d'effacement oubliées"),
+    "accesses_forgotten": ("accès à l'archive oublié", "accès à l'archive oubliés"),
     "archive_purged": ("pièce d'archive purgée", "pièces d'archive purgées"),
     # Of overdue_and_reminders.
     "told": ("notification", "notifications"),

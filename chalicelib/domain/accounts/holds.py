@@ -8,16 +8,15 @@ history.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, text
 
 from chalicelib import logs
 from chalicelib.domain.accounts.deletions import LEGAL_HOLD
+from chalicelib.domain.accounts.reasons import lasting
 from chalicelib.domain.accounts.standing import OPEN_STATES
-from chalicelib.errors import BadRequest, Conflict, NotFound
-
-LONGEST: Final = 200
+from chalicelib.errors import Conflict, NotFound
 
 _COLUMNS = """h.id, h.business_id, h.user_id, h.placed_at, h.placed_by, h.reason, h.lifted_at,
        h.lifted_by, h.lift_reason"""
@@ -81,7 +80,7 @@ def place(
     """Places a hold on an account, or, without a user, on the whole business. From its commit on
     nothing more of them is erased. Returns it, with `stopped`: how many erasures it stops that had
     begun. Raises `NotFound`, `BadRequest`."""
-    reason = _usable(reason)
+    reason = lasting(reason)
     who = {"business": business_id, "user": user_id}
     business, user = connection.execute(_KNOWN, who).one()
     if not business:
@@ -97,7 +96,7 @@ def place(
 def lift(connection: Connection, number: int, *, by: str, reason: str) -> dict[str, Any]:
     """Lifts a hold, which stays as history. Returns it. Raises `NotFound`, `BadRequest`, and
     `Conflict` when somebody has lifted it before."""
-    wanted = {"id": number, "by": by, "reason": _usable(reason)}
+    wanted = {"id": number, "by": by, "reason": lasting(reason)}
     row = connection.execute(_LIFT, wanted).mappings().first()
     if row is None:
         if connection.execute(_ONE, wanted).first() is None:
@@ -115,18 +114,3 @@ def listed(
     wanted = {"lifted": False, "business_id": None, "before": None} | dict(where)
     rows = connection.execute(_LIST, wanted | {"limit": limit}).mappings()
     return [dict(row) for row in rows]
-
-
-def _usable(reason: str) -> str:
-    """It outlives the account. Raises `BadRequest`."""
-    given = " ".join(reason.split())
-    if not given:
-        raise BadRequest("Donnez la raison : un collègue et un auditeur la liront.")
-    if "@" in given:
-        raise BadRequest(
-            "La raison reste après l'effacement du compte : donnez un numéro de dossier, pas une "
-            "adresse."
-        )
-    if len(given) > LONGEST:
-        raise BadRequest(f"La raison dépasse {LONGEST} caractères : donnez le numéro du dossier.")
-    return given
