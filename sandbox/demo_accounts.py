@@ -66,6 +66,7 @@ SELECT r.step, r.counts FROM ponctuel.erasure_receipts r
 """)
 _ARCHIVED = text("SELECT count(*) FROM ponctuel.accounting_archive WHERE business_id = :business")
 _STEPS = {
+    "revoke": "accès donnés par Google",
     "access": "accès, boîtes, fichiers",
     "archive": "factures mises en archive",
     "files": "ces documents, dans le stockage",
@@ -164,7 +165,7 @@ def _keep(engine: Engine, message: int) -> None:
 
 def _counted(counts: dict[str, int]) -> str:
     """A receipt in words. What is no table is counted by itself."""
-    words = {"files": "document", "archived": "facture", "outside": "trace"}
+    words = {"files": "document", "archived": "facture", "outside": "trace", "revoked": "accès"}
     tables = [count for name, count in counts.items() if name not in words]
     said = [_plural(counts[name], word) for name, word in words.items() if counts.get(name)]
     if tables:

@@ -15,7 +15,7 @@ from tests.domain.accounts.erased import (
 )
 from tests.harness import Deployment
 
-STEPS = ["access", "archive", "files", "stripe", "children", "tombstone", "parent"]
+STEPS = ["revoke", "access", "archive", "files", "stripe", "children", "tombstone", "parent"]
 # What knows of deletions themselves, and what outlives a business.
 OUTLIVES = {
     "accounting_archive",

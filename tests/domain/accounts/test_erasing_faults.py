@@ -57,8 +57,8 @@ def test_a_step_that_fails_is_undone_and_taken_up_again(deployment: Deployment, 
         for blocked in (None, None, "erasing_failed"):
             night(deployment)
             found = by_number(deployment, number)
-            assert found["state"] == ("locked" if step == "access" else "erasing")
-            reasons = {one: f"{one}_failed" for one in ("files", "stripe", "tombstone")}
+            assert found["state"] == ("locked" if step == STEPS[0] else "erasing")
+            reasons = {one: f"{one}_failed" for one in ("revoke", "files", "stripe", "tombstone")}
             assert found["blocked_reason"] == (blocked and reasons.get(step, blocked))
             assert step not in receipts(deployment, number)
         assert rows_of(deployment, "B1")["users"]
