@@ -66,10 +66,6 @@ def test_the_demo_tells_of_both_channels_a_night_a_stop_a_lost_answer_and_a_mail
         "Est-il parti ? Pas encore : retenu jusqu'au 11 mars 2026 à 8 h 00",
         "Est-il parti ? Oui : le serveur de messagerie l'a accepté le 11 mars 2026 à 8 h 00",
         "(le destinataire a demandé de ne plus rien recevoir)",
-        "Objet : Votre compte sera supprimé dans 7 jours",
-        "annulée par le lien de l'e-mail",
-        "trace, si une sauvegarde est restaurée",
-        "B9 Atelier Colin 2 04/11/2025 12/01/2026 31/12/2036",
         "À traiter : ces niveaux ne sont pas partis",
         "relances de ce client en pause, jusqu'au 18/03/2026 inclus",
         "Est-il parti ? Personne ne le sait",
@@ -100,6 +96,10 @@ def test_the_demo_tells_of_both_channels_a_night_a_stop_a_lost_answer_and_a_mail
         "À : u1@menuiserie-perrin.example",
         "Prise de mesures",
         "Messages de plus au passage de 9 h : 0.",
+        "Objet : Votre compte sera supprimé dans 7 jours",
+        "annulée par le lien de l'e-mail",
+        "trace, si une sauvegarde est restaurée",
+        "B9 Atelier Colin 2 04/11/2025 12/01/2026 31/12/2036",
         "Le registre et les serveurs du bac à sable concordent",
     ):
         assert sentence in told
