@@ -166,7 +166,7 @@ def _keep(engine: Engine, message: int) -> None:
 def _counted(counts: dict[str, int]) -> str:
     """A receipt in words. What is no table is counted by itself."""
     words = {"files": "document", "archived": "facture", "outside": "trace", "revoked": "accès"}
-    tables = [count for name, count in counts.items() if name not in words]
+    tables = [count for name, count in counts.items() if count and name not in words]
     said = [_plural(counts[name], word) for name, word in words.items() if counts.get(name)]
     if tables:
         said.insert(0, f"{_plural(sum(tables), 'ligne')} de {_plural(len(tables), 'table')}")
