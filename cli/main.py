@@ -23,6 +23,8 @@ COMMANDS = (
     "cli.explain",
     "cli.followups",
     "cli.accounts",
+    "cli.holds",
+    "cli.archive",
     "cli.lead_commands",
     "cli.messages",
     "cli.operate",

@@ -20,8 +20,8 @@ from sqlalchemy import Connection, Engine, text
 from chalicelib import jobs
 from chalicelib.db.engine import snapshot, transaction
 from chalicelib.domain import businesses
+from chalicelib.domain.accounts import holds, requesting
 from chalicelib.domain.accounts import reading as deletions
-from chalicelib.domain.accounts import requesting
 from chalicelib.domain.billing import decisions
 from chalicelib.domain.billing.explain import explain
 from chalicelib.domain.leads import closer_links, listing, pauses
@@ -209,6 +209,18 @@ class Source:
     def approve_deletions(self, ids: Sequence[int]) -> Row:
         with self.transaction() as connection:
             return requesting.approve(connection, ids, by=user())
+
+    def holds(self, where: Mapping[str, object], limit: int) -> list[Row]:
+        with self.transaction() as connection:
+            return holds.listed(connection, where, limit=limit)
+
+    def place_hold(self, business_id: str, user_id: str | None, reason: str) -> Row:
+        with self.transaction() as connection:
+            return holds.place(connection, business_id, user_id, by=user(), reason=reason)
+
+    def lift_hold(self, number: int, reason: str) -> Row:
+        with self.transaction() as connection:
+            return holds.lift(connection, number, by=user(), reason=reason)
 
     def inbound(self, where: Mapping[str, object], limit: int) -> list[Row]:
         with self.transaction() as connection:

@@ -91,6 +91,19 @@ class Stage:
         answer = self.client.post("/deletions/approve", asked)
         return {name: _listed(answer, name) for name in ("approved", "left")}
 
+    def holds(self, where: Mapping[str, object], limit: int) -> list[Row]:
+        asked = _query(where) | {"limit": limit}
+        asked["lifted"] = "1" if where.get("lifted") else None
+        return list(plain(_listed(self.client.get("/holds", asked), "holds")))
+
+    def place_hold(self, business_id: str, user_id: str | None, reason: str) -> Row:
+        asked = {"business": business_id, "user": user_id, "reason": reason, "by": user()}
+        return _one(self.client.post("/holds", asked), "hold")
+
+    def lift_hold(self, number: int, reason: str) -> Row:
+        asked = {"reason": reason, "by": user()}
+        return _one(self.client.post(f"/holds/{number}/lift", asked), "hold")
+
     def inbound(self, where: Mapping[str, object], limit: int) -> list[Row]:
         answer = self.client.get("/inbound", {**_query(where), "limit": limit})
         return list(plain(_listed(answer, "inbound")))
@@ -183,9 +196,9 @@ def _deletion_of(user_id: str) -> str:
     return f"/users/{quote(user_id, safe='')}/deletion"
 
 
-def _one(answer: Row) -> Row:
-    """The deletion of an answer. Raises `StageError`, as `_listed`."""
-    found = plain(answer.get("deletion"))
+def _one(answer: Row, name: str = "deletion") -> Row:
+    """The only thing in an answer. Raises `StageError`, as `_listed`."""
+    found = plain(answer.get(name))
     if not isinstance(found, dict):
         raise OTHER_VERSION
     return found

@@ -37,6 +37,9 @@ BESIDES = {
     "domain.accounts.erasing": {"providers.storage.port"},
     "domain.accounts.archiving": {"providers.storage.port"},
     "domain.accounts.erasure_outside": {"providers"},
+    "domain.accounts.erasure_tokens": {"providers"},
+    "domain.accounts.tombstones": {"providers.storage.port", "providers.storage.keys"},
+    "domain.accounts.replaying": {"providers.storage.port"},
     "redaction": {"db.sqlstate"},  # a database error is told by its code, not by its text
     "settings_sending": {"providers.mail.port"},  # a sender is an address, as mail has it
     "setting_types": {"providers.mail.port"},

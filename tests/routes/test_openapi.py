@@ -19,6 +19,7 @@ DELETIONS = "/users/process-account-deletions"
 LIMITS = {"business": "B1", "channel": "email", "per_day": 5}
 LEADS = "/gestion/auto-relance"
 OVERDUE = "/cron/check-overdue-and-reminders"
+HOLD = {"business": "B1", "user": "U1", "reason": "dossier 7"}
 DECISION = {"decision": "skip", "document": "invoice", "number": "F1", "reason": "vu"}
 
 
@@ -106,6 +107,9 @@ def test_every_route_answers_what_its_schema_says(
         ),
         ("/deletions", "get", door.get("/deletions").json()),
         ("/deletions/approve", "post", door.post("/deletions/approve", {"ids": [1]}).json()),
+        ("/holds", "post", door.post("/holds", HOLD).json()),
+        ("/holds", "get", door.get("/holds").json()),
+        ("/holds/{id}/lift", "post", door.post("/holds/1/lift", {"reason": "classé"}).json()),
         ("/quarantine", "get", door.get("/quarantine").json()),
         ("/health", "get", door.outside("GET", "/health").json()),
         ("/health", "get", door.get("/health", query={"deep": "1"}).json()),

@@ -16,7 +16,14 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, text
 
 from chalicelib import logs
-from chalicelib.domain.accounts import erasure_lease, erasure_outside, erasure_steps, retention
+from chalicelib.domain.accounts import (
+    erasure_lease,
+    erasure_outside,
+    erasure_steps,
+    erasure_tokens,
+    retention,
+    tombstones,
+)
 from chalicelib.domain.accounts.deletions import LEGAL_HOLD
 from chalicelib.domain.accounts.erasure_lease import Held, Taken
 from chalicelib.domain.accounts.erasure_steps import Subject
@@ -25,19 +32,27 @@ from chalicelib.errors import ItemFailed, LeaseLost, PonctuelError, ProviderErro
 from chalicelib.providers.storage.port import Storage
 from chalicelib.runner.deadline import Deadline
 from chalicelib.runner.job import Batch, ItemError, Outcome, Preview, Run
+from chalicelib.settings import Settings
 
 LOCKED: Final = erasure_lease.WAITING
 
 STEPS: Final[Mapping[str, erasure_steps.Step | None]] = {
+    "revoke": None,  # asks Google, before the mailboxes go
     "access": erasure_steps.access,
     "archive": erasure_steps.archive,
     "files": None,  # asks the store
     "stripe": None,
     "children": erasure_steps.children,
+    "tombstone": None,
     "parent": erasure_steps.parent,
 }
 # Why a deletion stands still, in the words of `deletions.REASONS`.
-_BLOCKED: Final = {"files": "files_failed", "stripe": "stripe_failed"}
+_BLOCKED: Final = {
+    "revoke": "revoke_failed",
+    "files": "files_failed",
+    "stripe": "stripe_failed",
+    "tombstone": "tombstone_failed",
+}
 
 _EMAIL = text("""
 SELECT lower(btrim(email)) FROM ponctuel.users WHERE business_id = :business AND id = :user
@@ -56,6 +71,7 @@ class Tools:
     storage: Storage | None
     stripe_key: str | None
     secret: str | None
+    settings: Settings
 
 
 @dataclass(frozen=True)
@@ -69,7 +85,7 @@ class Erase:
         from chalicelib.settings import settings
 
         current = settings()
-        tools = Tools(open_store(current), current.stripe_api_key, current.link_secret)
+        tools = Tools(open_store(current), current.stripe_api_key, current.link_secret, current)
         with engine.connect() as connection:
             ready = last_letter(connection, [int(item) for _business, item in items])
         counts: Counter[str] = Counter()
@@ -100,7 +116,7 @@ def _isolated(
     engine: Engine, taken: Taken, tools: Tools, deadline: Deadline
 ) -> tuple[str, PonctuelError | None]:
     """What came of it, as a counter, and what somebody has to know. The others go on."""
-    step = "access"
+    step = next(iter(STEPS))
     try:
         done = taken.done(engine)
         for step in STEPS:
@@ -126,6 +142,12 @@ def _step(engine: Engine, taken: Taken, tools: Tools, step: str, deadline: Deadl
         return erasure_outside.delete_files(engine, taken, tools.storage, deadline)
     if step == "stripe":
         erasure_outside.delete_customers(engine, taken, tools.stripe_key)
+        return True
+    if step == "revoke":
+        erasure_tokens.revoke(engine, taken, tools.settings)
+        return True
+    if step == "tombstone":
+        tombstones.bury(engine, taken, tools.storage, tools.secret)
         return True
     work = STEPS[step]
     assert work is not None

@@ -24,6 +24,7 @@ LEASE: Final = timedelta(minutes=10)
 BLOCKED_AFTER: Final = 3
 
 _OPEN = "d.state IN ('locked', 'erasing')"
+_HELD = HELD.format(who="d", whole="d.scope = 'business'")
 _UNTIL = f"ponctuel.clock() + interval '{int(LEASE.total_seconds())} seconds'"
 WAITING: Final = f"""
 SELECT d.business_id, d.id::text AS item FROM ponctuel.account_deletions d
@@ -38,11 +39,11 @@ RETURNING d.lease, d.business_id, d.user_id, d.scope
 _FENCE = text(f"""
 UPDATE ponctuel.account_deletions d
    SET state = 'erasing', step = :step, leased_until = {_UNTIL}
- WHERE d.id = :id AND d.lease = :lease AND {_OPEN} AND NOT {HELD.format(who="d")}
+ WHERE d.id = :id AND d.lease = :lease AND {_OPEN} AND NOT {_HELD}
 RETURNING d.id
 """)
 _IS_HELD = text(f"""
-SELECT {HELD.format(who="d")} FROM ponctuel.account_deletions d WHERE d.id = :id
+SELECT {_HELD} FROM ponctuel.account_deletions d WHERE d.id = :id
 """)
 _DONE = text("SELECT step FROM ponctuel.erasure_receipts WHERE deletion_id = :id")
 _RECEIPT = text("""

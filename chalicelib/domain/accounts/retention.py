@@ -48,6 +48,19 @@ def _write(table: str, verb: str, where: str) -> tuple[str, str, str]:
     )
 
 
+def writes(scope: str) -> Iterator[tuple[str, str, str]]:
+    """(table, right, column) of the domain's tables that erasing writes to, each once; the column
+    is empty for DELETE."""
+    for table in DOMAIN:
+        if scope == "business" and not table.survives:
+            yield table.name, "DELETE", ""
+            continue
+        if table.user:
+            yield table.name, "DELETE", ""
+        for column in table.detach:
+            yield table.name, "UPDATE", column
+
+
 def remains(scope: str) -> Iterator[Statement]:
     """(table, SQL that counts) of rows that should have gone, or that still name the user."""
     for table in TABLES:

@@ -77,8 +77,8 @@ def _due_day(zone: str) -> str:
     return f"to_char(coalesce(({_DUE_AT} AT TIME ZONE {zone})::date, {_DUE_ON}), 'DD/MM/YYYY')"
 
 
-# By way of arrays, of which PostgreSQL expects ten items. Of a worklist that has just been written it
-# expects one, and would read all people again for each of ten thousand.
+# By way of arrays, of which PostgreSQL expects ten items. Of a worklist that has just been written
+# it expects one, and would read all people again for each of ten thousand.
 _ITEMS_OF_BATCH = """SELECT of.business_id, of.item
   FROM (SELECT array_agg(business_id) AS businesses, array_agg(item) AS items FROM batch) b,
        unnest(b.businesses, b.items) AS of(business_id, item)"""

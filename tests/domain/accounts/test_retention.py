@@ -32,7 +32,7 @@ def test_a_column_that_may_still_hold_somebody_has_its_reason() -> None:
 @pytest.mark.parametrize("scope", ["user", "business"])
 def test_every_statement_can_be_run(deployment: Deployment, scope: str) -> None:
     values = {"business": "B1", "user": "U1", "person": "user:U1", "email": "a@b.example"}
-    values |= {"deletion": "1"}
+    values |= {"deletion": "1", "scope": scope}
     phases: tuple[Phase, ...] = ("access", "children", "parent")
     with deployment.database.begin() as connection:
         for phase in phases:
