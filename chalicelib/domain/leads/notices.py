@@ -92,7 +92,8 @@ SELECT t.business_id, t.id, t.user_id, '{DUE}', t.user_id, :run_id, t.title, '',
 """)
 DIGESTS = f"""
 SELECT t.business_id, '{DIGEST}' AS kind, t.user_id AS subject, t.cycle, '' AS step,
-       'email' AS channel, '' AS person, t.email AS recipient, '{{}}'::jsonb AS content,
+       'email' AS channel, 'user:' || t.user_id AS person, t.email AS recipient,
+       '{{}}'::jsonb AS content,
        t.not_before, t.not_before + interval '{DIGEST_LATE_AFTER.days} days' AS expires_at,
        NULL::jsonb AS lines, NULL::text AS order_key
   FROM jsonb_to_recordset(CAST(:digests AS jsonb))
