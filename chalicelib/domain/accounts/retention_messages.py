@@ -12,9 +12,10 @@ from chalicelib.domain.accounts.retention_rules import Table
 TABLES: Final = (
     Table(
         "messages",
+        # Those without a person went to an address, as others did before they had one.
         user=(
-            "t.person = :person AND NOT (t.kind LIKE 'accounts.deletion%' AND t.subject = "
-            ":deletion)"
+            "(t.person = :person OR (t.person = '' AND :email IN (lower(btrim(t.recipient)), "
+            "t.contact))) AND NOT (t.kind LIKE 'accounts.deletion%' AND t.subject = :deletion)"
         ),
         detach={
             "person": (

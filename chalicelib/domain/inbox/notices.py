@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, text
 
 from chalicelib.domain.inbox.mails import Mailbox
+from chalicelib.domain.inbox.readers import person_at
 from chalicelib.outbox.plan import allow_list, planning_statement
 
 REPLY = "inbox.reply"
@@ -32,7 +33,8 @@ SELECT m.subject FROM ponctuel.messages m
 """)
 _SELECT = f"""
 SELECT n.business_id, '{REPLY}' AS kind, n.subject, n.cycle, '' AS step, 'email' AS channel,
-       '' AS person, n.recipient, '{{}}'::jsonb AS content, n.not_before,
+       {person_at("n.business_id", "n.recipient")} AS person, n.recipient,
+       '{{}}'::jsonb AS content, n.not_before,
        n.not_before + interval '{LATE_AFTER.days} days' AS expires_at, NULL::jsonb AS lines,
        NULL::text AS order_key
   FROM jsonb_to_recordset(CAST(:notices AS jsonb))

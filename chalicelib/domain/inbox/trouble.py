@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, text
 
+from chalicelib.domain.inbox.readers import person_at
 from chalicelib.mailboxes.standing import DISABLED_AFTER, Standing, still_to_tell
 from chalicelib.outbox.kinds import Cancel, Claimed, Send, Verdict
 
@@ -18,11 +19,13 @@ LATE_AFTER = timedelta(days=7)
 
 _CYCLE = """to_char(m.failing_since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
 
+_READER = "coalesce(m.owner_email, m.address)"
+
 # The key holds the beginning of the trouble and what it is: told once, whoever asks for it.
 NOTICES = f"""
 SELECT m.business_id, '{MAILBOX_TROUBLE}' AS kind, m.id::text AS subject, {_CYCLE} AS cycle,
-       m.told_code AS step, 'email' AS channel, '' AS person,
-       coalesce(m.owner_email, m.address) AS recipient, CAST('{{}}' AS jsonb) AS content,
+       m.told_code AS step, 'email' AS channel, {person_at("m.business_id", _READER)} AS person,
+       {_READER} AS recipient, CAST('{{}}' AS jsonb) AS content,
        ponctuel.clock() AS not_before,
        ponctuel.clock() + interval '{LATE_AFTER.days} days' AS expires_at,
        CAST(NULL AS jsonb) AS lines, CAST(NULL AS text) AS order_key

@@ -40,7 +40,7 @@ SELECT u.id, u.email, b.zone, ponctuel.clock() AS clock,
 """)
 _PLAN = f"""
 SELECT t.business_id, '{REPLIED}' AS kind, t.lead_id AS subject, t.cycle, t.user_id AS step,
-       'email' AS channel, '' AS person, t.email AS recipient,
+       'email' AS channel, 'user:' || t.user_id AS person, t.email AS recipient,
        jsonb_build_object('inbound_id', t.inbound_id) AS content, ponctuel.clock() AS not_before,
        ponctuel.clock() + interval '{DIGEST_LATE_AFTER.days} days' AS expires_at,
        NULL::jsonb AS lines, NULL::text AS order_key

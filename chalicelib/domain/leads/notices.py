@@ -76,7 +76,8 @@ _SUPERSEDED = f"""kind = '{DUE}'
           FROM jsonb_to_recordset(CAST(:told AS jsonb)) AS t(business_id text, user_id text))"""
 DIGESTS = f"""
 SELECT t.business_id, '{DIGEST}' AS kind, t.user_id AS subject, t.cycle, '' AS step,
-       'email' AS channel, '' AS person, t.email AS recipient, '{{}}'::jsonb AS content,
+       'email' AS channel, 'user:' || t.user_id AS person, t.email AS recipient,
+       '{{}}'::jsonb AS content,
        t.not_before, t.not_before + interval '{DIGEST_LATE_AFTER.days} days' AS expires_at,
        NULL::jsonb AS lines, NULL::text AS order_key
   FROM jsonb_to_recordset(CAST(:digests AS jsonb))
