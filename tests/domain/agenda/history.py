@@ -229,5 +229,6 @@ def _invoices(history: History, draw: random.Random) -> None:
 
 
 def _instant(history: History, draw: random.Random) -> datetime:
-    first, last = 1440, (history.days - 1) * 1440
-    return history.begin + draw.randrange(first, last) * MINUTE
+    """Neither in the last day nor, where there are three, in the first."""
+    last = (history.days - 1) * 1440
+    return history.begin + draw.randrange(min(1440, last - 1440), last) * MINUTE
