@@ -128,8 +128,9 @@ def midnight(day: date, local: ZoneInfo) -> datetime:
     return datetime.combine(day, time.min, local).astimezone(UTC)
 
 
-def drawn(draw: random.Random, days: int, outages: Iterable[timedelta]) -> History:
-    """`outages`: their lengths, in the order in which they come."""
+def drawn(draw: random.Random, days: int, outages: Iterable[timedelta], near: int = 4) -> History:
+    """`outages`: their lengths, in the order in which they come; `near`: how many appointments are
+    around the end of each."""
     begin = datetime.combine(draw.choice(BEGINNINGS), time.min, UTC)
     users = {"U1": User("U1", draw.choice(ZONES))}
     for n in range(2, 7):
@@ -145,15 +146,15 @@ def drawn(draw: random.Random, days: int, outages: Iterable[timedelta]) -> Histo
         room = max(share - length - DAY, HOUR)
         minutes = draw.randrange(int(room / MINUTE))
         history.outages.append((begin + n * share + DAY / 2 + minutes * MINUTE, length))
-    _appointments(history, draw)
+    _appointments(history, draw, near)
     _tasks(history, draw)
     _invoices(history, draw)
     return history
 
 
-def _appointments(history: History, draw: random.Random) -> None:
+def _appointments(history: History, draw: random.Random, each: int) -> None:
     ends = [begin + length for begin, length in history.outages]
-    near = [end + draw.randrange(-30, 1600) * MINUTE for end in ends for _ in "1234"]
+    near = [end + draw.randrange(-30, 1600) * MINUTE for end in ends for _ in range(each)]
     anywhere = [_instant(history, draw) for _ in range(2 + history.days // 8)]
     for n, start in enumerate(near + anywhere):
         made = start - draw.choice((20 * DAY, 3 * DAY, 5 * HOUR))
@@ -229,5 +230,6 @@ def _invoices(history: History, draw: random.Random) -> None:
 
 
 def _instant(history: History, draw: random.Random) -> datetime:
-    first, last = 1440, (history.days - 1) * 1440
-    return history.begin + draw.randrange(first, last) * MINUTE
+    """Neither in the last day nor, where there are three, in the first."""
+    last = (history.days - 1) * 1440
+    return history.begin + draw.randrange(min(1440, last - 1440), last) * MINUTE

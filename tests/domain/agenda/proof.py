@@ -24,7 +24,7 @@ CASES: Mapping[str, tuple[int, tuple[timedelta, ...]]] = {
     "year": (365, OUTAGES),
     "month": (30, OUTAGES[:3]),
 }
-QUICK = (3, (78 * MINUTE,))
+QUICK = (2, (78 * MINUTE,), 1)
 
 
 def trial(deployment: Deployment, job: str, case: str, draw: random.Random) -> Finding:

@@ -28,7 +28,7 @@ CASES: Mapping[str, tuple[int, tuple[timedelta, ...]]] = {
     "quarter": (90, (MINUTE, 78 * MINUTE, 3 * DAY, 30 * DAY)),
     "month": (24, (MINUTE, 78 * MINUTE, 3 * DAY)),
 }
-QUICK = (3, (DAY / 2,))
+QUICK = (2, (DAY / 2,))
 HOLIDAYS = country_holidays("FR")
 
 Row = Mapping[str, Any]
