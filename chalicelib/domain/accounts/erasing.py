@@ -225,8 +225,9 @@ def _stopped(engine: Engine, taken: Taken, step: str, error: Exception) -> Ended
 
 
 def _subjects(connection: Connection, group: Sequence[Taken], secret: str | None) -> Subjects:
+    numbers = [one.id for one in group]
     asked = {
-        "ids": [one.id for one in group],
+        "ids": numbers,
         "businesses": [one.business_id for one in group],
         "users": [one.user_id for one in group],
     }
@@ -234,7 +235,7 @@ def _subjects(connection: Connection, group: Sequence[Taken], secret: str | None
     scope = group[0].scope
     return Subjects(
         scope=scope,
-        numbers=asked["ids"],
+        numbers=numbers,
         values=retention.parameters(
             scope, [one.account | {"email": emails.get(one.id)} for one in group]
         ),

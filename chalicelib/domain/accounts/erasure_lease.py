@@ -33,7 +33,8 @@ SELECT d.business_id, d.id::text AS item FROM ponctuel.account_deletions d
 _OURS: Final = "unnest(CAST(:ids AS bigint[]), CAST(:leases AS bigint[])) AS o(id, lease)"
 _TAKE = text(f"""
 UPDATE ponctuel.account_deletions d SET lease = d.lease + 1, leased_until = {_UNTIL}
- WHERE d.id = ANY(CAST(:ids AS bigint[])) AND {_OPEN} AND (d.leased_until IS NULL OR d.leased_until <= ponctuel.clock())
+ WHERE d.id = ANY(CAST(:ids AS bigint[])) AND {_OPEN}
+   AND (d.leased_until IS NULL OR d.leased_until <= ponctuel.clock())
 RETURNING d.id, d.lease, d.business_id, d.user_id, d.scope
 """)
 _FENCE = text(f"""

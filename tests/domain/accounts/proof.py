@@ -113,7 +113,10 @@ def _sign(connection: Connection, tables: Schema, user: User) -> None:
             if c.name in may and c.type in _WITH_SECRET and not c.choices
         ]
         if condition and sets:
-            statement = f"UPDATE ponctuel.{table.name} t SET {', '.join(sets)} WHERE {condition}"
+            rows = f"SELECT t.ctid FROM {table.source} WHERE {condition}"
+            statement = (
+                f"UPDATE ponctuel.{table.name} t SET {', '.join(sets)} WHERE t.ctid IN ({rows})"
+            )
             connection.execute(text(statement), values)
 
 
@@ -136,7 +139,7 @@ def goes(tables: Schema, table: Table, scope: str) -> str:
             parent = goes(tables, TABLES[column.parent], scope)
             if parent:
                 either.append(
-                    f't."{column.name}" IN (SELECT t.id FROM ponctuel.{column.parent} t'
+                    f't."{column.name}" IN (SELECT t.id FROM {TABLES[column.parent].source}'
                     f" WHERE {parent})"
                 )
     return f"{table.of} AND ({' OR '.join(either)})" if either else ""
@@ -195,7 +198,7 @@ def _classified(
             ("detached", either),
         ):
             if condition:
-                query = f"SELECT to_jsonb(t)::text AS r FROM ponctuel.{table.name} t"
+                query = f"SELECT to_jsonb(t)::text AS r FROM {table.source}"
                 rows = deployment.rows(f"{query} WHERE {condition}", **values)
                 found[what].update((table.name, row["r"]) for row in rows)
     found["detached"] -= found["goes"]
@@ -218,7 +221,7 @@ def _nothing_is_left(
         if not table.of:
             continue
         rows = deployment.rows(
-            f"SELECT to_jsonb(t)::text AS r FROM ponctuel.{table.name} t WHERE {table.of}",
+            f"SELECT to_jsonb(t)::text AS r FROM {table.source} WHERE {table.of}",
             business=values["business"],
         )
         for row in rows:
