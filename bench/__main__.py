@@ -19,6 +19,7 @@ from pathlib import Path
 
 from bench import (
     draining,
+    erasing,
     imports,
     inbox,
     memory,
@@ -39,6 +40,7 @@ ON_A_SERVER: Mapping[str, Callable[..., Iterator[Measure]]] = {
     "whatsapp_draining": whatsapp_draining.measure,
     "planning": planning.measure,
     "orm": orm.measure,
+    "erasing": erasing.measure,
     "memory": memory.measure,
     "inbox": inbox.measure,
 }
