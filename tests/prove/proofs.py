@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from chalicelib import jobs
+from tests.domain.accounts import proof as accounts
 from tests.domain.inbox import proof as inbox
 from tests.mail import proofs as parser
 from tests.outbox import state_machine
@@ -167,6 +168,16 @@ PROOFS = (
         cost_s=20,
         limit_s=240,
         needs=inbox.NEEDS,
+        of_engine=True,
+    ),
+    Proof(
+        "erasing",
+        accounts.trial,
+        10,
+        cases=_always(("user", "business")),
+        cost_s=15,
+        limit_s=300,
+        needs={"examples": 200},
         of_engine=True,
     ),
     Proof("side-by-side", storm.side_by_side_trial, 25, cost_s=1.5),

@@ -96,8 +96,8 @@ TABLES: Final = (
     Table(
         "run_items",
         user=(
-            "t.item = :user AND t.run_id IN (SELECT r.id FROM ponctuel.runs r WHERE r.job "
-            "= 'account_deletions' AND r.finished_at IS NOT NULL)"
+            "(t.item = :user OR CAST(:scope AS text) = 'business') AND t.run_id IN (SELECT r.id "
+            "FROM ponctuel.runs r WHERE r.job = 'account_deletions' AND r.finished_at IS NOT NULL)"
         ),
         survives=True,
         personal="item",

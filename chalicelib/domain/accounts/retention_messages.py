@@ -91,11 +91,12 @@ TABLES: Final = (
     Table(
         "suppressions",
         of="t.business_id = :business",
-        user="t.person = :person AND t.contact = ''",
+        # With a business go those whom it wrote to, and users who were not active any more.
+        user="(t.person = :person OR CAST(:scope AS text) = 'business') AND t.contact = ''",
         detach={
             "person": (
                 "''",
-                "t.person = :person AND t.contact <> ''",
+                "(t.person = :person OR CAST(:scope AS text) = 'business') AND t.contact <> ''",
             ),
         },
         survives=True,

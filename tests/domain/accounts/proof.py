@@ -52,30 +52,49 @@ def example(deployment: Deployment, scope: str, draw: random.Random, most: int) 
         for user in users:
             _sign(connection, tables, user)
         _share(connection, draw)
-    goes = next(user for user in users if user.id == ("O" if scope == "business" else "U1"))
-    number = lock(deployment, goes.id, goes.business)
-    values = parameters(goes, number, scope)
+    leave = _leaving(draw, users, scope)
+    gone = {lock(deployment, user.id, user.business): user for user in leave}
+    values = [parameters(user, number, scope) for number, user in gone.items()]
     _store(deployment)
-    before, theirs = _dumped(deployment), _classified(deployment, tables, values)
+    before = _dumped(deployment)
+    theirs: dict[str, Counter[Row]] = {"goes": Counter(), "detached": Counter()}
+    for one in values:
+        for what, rows in _classified(deployment, tables, one).items():
+            theirs[what] += rows
     with deployment.database.begin() as connection:
         invoices = connection.execute(
-            text(f"SELECT id, number, total FROM ponctuel.invoices t"
-                 f" WHERE t.business_id = 'B1' AND {KEPT}")
-        ).all()  # fmt: skip
+            text(f"SELECT business_id, id, number, total FROM ponctuel.invoices t WHERE {KEPT}")
+        ).all()
     engine = deployment.database.engine()
     outcome = erasing.Erase().run_errand(
-        cast(Run, None), engine, Deadline.after(300), [(goes.business, str(number))]
+        cast(Run, None),
+        engine,
+        Deadline.after(300),
+        [(user.business, str(number)) for number, user in gone.items()],
     )
     engine.dispose()
     assert not outcome.errors, outcome
-    assert by_number(deployment, number)["state"] == "erased"
+    assert {by_number(deployment, number)["state"] for number in gone} == {"erased"}
     after = _dumped(deployment)
-    _nothing_is_left(deployment, values, after, [goes] if scope == "user" else users)
-    _others_are_as_they_were(before, after, theirs, scope)
+    for one in values:
+        own = [user for user in users if user.business == one["business"]]
+        left = [user for user in own if user in leave] if scope == "user" else own
+        _nothing_is_left(deployment, one, after, left)
+    _others_are_as_they_were(before, after, theirs)
     _documents_are_where_they_are_named(deployment)
-    if scope == "business":
-        _archives_can_be_read(deployment, number, invoices)
-    return Counter(examples=1, rows=sum(before.values()), erased=sum(theirs["goes"].values()))
+    for number, user in gone.items() if scope == "business" else ():
+        kept = [invoice for invoice in invoices if invoice.business_id == user.business]
+        _archives_can_be_read(deployment, number, kept)
+    return Counter(
+        examples=1, accounts=len(gone), rows=sum(before.values()), gone=sum(theirs["goes"].values())
+    )
+
+
+def _leaving(draw: random.Random, users: list[User], scope: str) -> list[User]:
+    """Of one business; now and then of two, at once."""
+    id = "O" if scope == "business" else "U1"
+    at = ("B1", "B2") if draw.random() < 0.4 else ("B1",)
+    return [user for user in users if user.id == id and user.business in at]
 
 
 def parameters(user: User, number: int, scope: str) -> dict[str, Any]:
@@ -213,7 +232,7 @@ def _nothing_is_left(
 ) -> None:
     with deployment.database.begin() as connection:
         assert erasure_scan.found(connection, values["scope"], values) == {}
-    own = [user for user in gone if user.business == values["business"]]
+    own = list(gone)
     for name, row in after:
         for user in own:
             assert user.secret not in row.replace(user.secret.lower() + "@", ""), (name, row)
@@ -241,7 +260,7 @@ def _nothing_is_left(
 
 
 def _others_are_as_they_were(
-    before: Counter[Row], after: Counter[Row], theirs: Mapping[str, Counter[Row]], scope: str
+    before: Counter[Row], after: Counter[Row], theirs: Mapping[str, Counter[Row]]
 ) -> None:
     concerned = theirs["goes"] + theirs["detached"]
     others = Counter({row: n for row, n in (before - concerned).items() if row[0] not in TELLS})
