@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Iterator
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from bench.database import PATIENCE_MS, Server
 from bench.measure import Measure, seconds
@@ -21,6 +21,7 @@ from bench.planning import psql
 from chalicelib import jobs
 from chalicelib.db.engine import make_engine
 from chalicelib.db.migrate import migrate
+from chalicelib.domain.accounts import retention
 from chalicelib.runner.bench import Bench
 from chalicelib.runner.deadline import Deadline
 from chalicelib.runner.triggers import NextTick
@@ -28,7 +29,7 @@ from chalicelib.runner.work import work
 from chalicelib.settings import settings
 
 GOAL = 2.0
-ACCOUNTS, FEW = 1_000, 40
+ACCOUNTS, FEW = 1_000, 10
 ROWS = 500
 DATABASE = "bench_erasing"
 
@@ -98,14 +99,11 @@ _TABLES = {
     ),
     "email_places": (4, "folder_id, uidvalidity, uid, email_id", "a * 2, 1, n, n"),
 }  # fmt: skip
-# The foreign keys of the copy, besides those that the tables have: to businesses, from all.
-_CASCADES = {
-    "message_bodies": "(message_id) REFERENCES plain.messages (id)",
-    "message_events": "(message_id) REFERENCES plain.messages (id)",
-    "mailbox_folders": "(mailbox_id) REFERENCES plain.mailboxes (id)",
-    "email_places": "(email_id) REFERENCES plain.emails (id)",
-    "emails": "(mailbox_id) REFERENCES plain.mailboxes (id)",
-}
+_FOREIGN_KEYS = """
+SELECT c.conrelid::regclass::text, a.attname, c.confrelid::regclass::text
+  FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+ WHERE c.contype = 'f' AND c.connamespace = 'ponctuel'::regnamespace
+"""
 _LOCK = """
 INSERT INTO ponctuel.account_deletions (business_id, user_id, scope, state, requested_at,
                                         requested_by, scheduled_at, zone, locked_at)
@@ -126,8 +124,7 @@ def measure(server: Server, *, quick: bool) -> Iterator[Measure]:
     )
     migrate(engine)
     with engine.begin() as connection:
-        for statement in _made(accounts):
-            connection.exec_driver_sql(statement)
+        _make(connection, accounts)
     floors, ours = [], []
     for _ in range(rounds):
         _fill(engine)
@@ -144,22 +141,33 @@ def measure(server: Server, *, quick: bool) -> Iterator[Measure]:
     )
 
 
-def _made(accounts: int) -> Iterator[str]:
-    """The rows, kept to be copied from; and the copy of the tables whose foreign keys cascade."""
+def _make(connection: Connection, accounts: int) -> None:
+    """The rows, kept to be copied from; and a copy of every table that goes with a business, whose
+    foreign keys cascade: to businesses, where ours has none, else the one that it has."""
     assert sum(rows for rows, _columns, _values in _TABLES.values()) == ROWS
-    yield "CREATE SCHEMA kept"
-    yield "CREATE SCHEMA plain"
+    run = connection.exec_driver_sql
+    run("CREATE SCHEMA kept")
+    run("CREATE SCHEMA plain")
     for table, (rows, columns, values) in _TABLES.items():
-        yield f"CREATE TABLE kept.{table} (LIKE ponctuel.{table} INCLUDING DEFAULTS)"
-        yield f"""
+        run(f"CREATE TABLE kept.{table} (LIKE ponctuel.{table} INCLUDING DEFAULTS)")
+        run(f"""
             INSERT INTO kept.{table} ({columns}) SELECT {values}
               FROM (SELECT a, 'B' || a AS b, k, (a - 1) * {rows} + k AS n
-                      FROM generate_series(1, {accounts}) a, generate_series(1, {rows}) k) x"""
-        yield f"CREATE TABLE plain.{table} (LIKE ponctuel.{table} INCLUDING ALL)"
-        key = "(business_id) REFERENCES plain.businesses (id)"
-        if table != "businesses":
-            key = _CASCADES.get(table, key)
-            yield f"ALTER TABLE plain.{table} ADD FOREIGN KEY {key} ON DELETE CASCADE"
+                      FROM generate_series(1, {accounts}) a, generate_series(1, {rows}) k) x""")
+    keys = {(child, parent): column for child, column, parent in run(_FOREIGN_KEYS)}
+    names = [table.name for table in retention.TABLES if table.of and not table.survives]
+    for name in names:
+        run(f"CREATE TABLE plain.{name} (LIKE ponctuel.{name} INCLUDING ALL)")
+    children = {child for child, _parent in keys}
+    keys |= {
+        (f"ponctuel.{name}", "ponctuel.businesses"): "business_id"
+        for name in names
+        if name != "businesses" and f"ponctuel.{name}" not in children
+    }
+    for (child, parent), column in keys.items():
+        if {child.partition(".")[2], parent.partition(".")[2]} <= set(names):
+            key = f"ALTER TABLE {child} ADD FOREIGN KEY ({column}) REFERENCES {parent} (id)"
+            run(key.replace("ponctuel.", "plain.") + " ON DELETE CASCADE")
 
 
 def _fill(engine: Engine) -> None:

@@ -25,7 +25,8 @@ class Table:
 
     Each column is in one of three: `personal` and `plain` must not hold the person afterwards,
     which the scan looks at; `kept` (names → the reason) may. All are lists with spaces. Parameters
-    of the SQL: those of `PARAMETERS`, and scope; person: as the outbox calls them; email: in lower case.
+    of the SQL: those of `PARAMETERS`, and scope. A person is called as the outbox does, an email is
+    in lower case.
     """
 
     name: str
