@@ -231,7 +231,7 @@ def _subjects(connection: Connection, group: Sequence[Taken], secret: str | None
         "businesses": [one.business_id for one in group],
         "users": [one.user_id for one in group],
     }
-    emails = dict(connection.execute(_EMAILS, asked))
+    emails = {row[0]: row[1] for row in connection.execute(_EMAILS, asked)}
     scope = group[0].scope
     return Subjects(
         scope=scope,

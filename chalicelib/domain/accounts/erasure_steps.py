@@ -134,7 +134,7 @@ def _per_number(
     connection: Connection, statement: TextClause, subjects: Subjects
 ) -> dict[int, int]:
     rows = connection.execute(statement, subjects.values)
-    return dict(rows)
+    return {row[0]: row[1] for row in rows}
 
 
 def _run(connection: Connection, subjects: Subjects, phase: Phase) -> Counts:
