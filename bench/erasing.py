@@ -114,7 +114,7 @@ SELECT id, 'U', 'business', 'locked', now(), 'user', now(), 'Europe/Paris', now(
 
 def measure(server: Server, *, quick: bool) -> Iterator[Measure]:
     """Ratio of a run's time to the floor's, once per round."""
-    accounts, rounds = (FEW, 2) if quick else (ACCOUNTS, 5)
+    accounts, rounds = (FEW, 2) if quick else (ACCOUNTS, 3)
     server.create(DATABASE)
     engine = make_engine(
         server.url.set(database=DATABASE),
