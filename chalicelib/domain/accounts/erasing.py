@@ -47,8 +47,12 @@ _BLOCKED: Final = {"files": "files_failed", "stripe": "stripe_failed"}
 # shared by many, few enough for a step to end in seconds.
 TOGETHER: Final = 100
 
+# An address that another account of the business has too is theirs, and stays.
 _EMAILS = text("""
-SELECT w.id, lower(btrim(u.email))
+SELECT w.id, CASE WHEN CAST(:scope AS text) = 'business' OR NOT EXISTS (
+         SELECT 1 FROM ponctuel.users o
+          WHERE o.business_id = u.business_id AND o.id <> u.id
+            AND lower(btrim(o.email)) = lower(btrim(u.email))) THEN lower(btrim(u.email)) END
   FROM unnest(CAST(:ids AS bigint[]), CAST(:businesses AS text[]), CAST(:users AS text[]))
     AS w(id, business, "user")
   JOIN ponctuel.users u ON u.business_id = w.business AND u.id = w."user"
@@ -225,14 +229,14 @@ def _stopped(engine: Engine, taken: Taken, step: str, error: Exception) -> Ended
 
 
 def _subjects(connection: Connection, group: Sequence[Taken], secret: str | None) -> Subjects:
-    numbers = [one.id for one in group]
+    numbers, scope = [one.id for one in group], group[0].scope
     asked = {
+        "scope": scope,
         "ids": numbers,
         "businesses": [one.business_id for one in group],
         "users": [one.user_id for one in group],
     }
     emails = {row[0]: row[1] for row in connection.execute(_EMAILS, asked)}
-    scope = group[0].scope
     return Subjects(
         scope=scope,
         numbers=numbers,

@@ -53,6 +53,11 @@ SELECT c.relname AS name, pg_get_constraintdef(k.oid) AS says
  WHERE c.relnamespace = 'ponctuel'::regnamespace AND k.contype = 'c'
 """)
 
+_OWN_MAILBOX = text("""
+UPDATE ponctuel.email_awaits a SET mailbox_id = e.mailbox_id
+  FROM ponctuel.emails e WHERE e.id = a.email_id
+""")
+
 
 @dataclass(frozen=True)
 class Column:
@@ -157,6 +162,8 @@ class Rows:
                 for (table, business), ids in self.ids.items():
                     if table == name:
                         self.ids[table, business] = [id for id in ids if id in there]
+        # No foreign key says so: an e-mail is awaited in its own mailbox.
+        connection.execute(_OWN_MAILBOX)
 
     def _in_order(self) -> list[str]:
         """Parents before their children; runs, which no foreign key names, first."""
@@ -177,7 +184,7 @@ class Rows:
             return [self._row(name, business, None)]
         if name == "users":
             return [self._row(name, business, user) for user in own]
-        count = self.draw.randint(0, self.most)
+        count = self.draw.randint(int(name == "runs"), self.most)
         actors = [self.draw.choice([None, *own]) for _ in range(count)]
         rows = [self._row(name, business, actor) for actor in actors]
         return [row for row in rows if row is not None]
@@ -199,8 +206,8 @@ class Rows:
             # The one that has no person is from before they had one.
             row |= {"recipient": actor.spelled, "contact": actor.email}
             row["person"] = self.draw.choice([actor.person, ""])
-        elif name == "suppressions" and not row["contact"]:
-            row["contact"] = self.draw.choice(["", "x@client.example"]) if row["person"] else "x@y"
+        elif name == "suppressions" and row["person"] and self.draw.random() < 0.3:
+            row["contact"] = ""
         return row
 
     def _value(
@@ -211,6 +218,8 @@ class Rows:
         actor: User | None,
         ways: Mapping[str, Sequence[str]],
     ) -> Any:
+        if column.name == "run_id" and name in ("run_errors", "run_items"):
+            return self._uuid(0)
         if column.parent is not None:
             known = self.ids.get((column.parent, business), [])
             return self.draw.choice(known) if known else _NOBODY
@@ -220,8 +229,6 @@ class Rows:
             return way[0]
         if column.choices:
             return self.draw.choice(column.choices)
-        if column.name == "run_id" and name in ("run_errors", "run_items"):
-            return self._uuid(0)
         if (name, column.name) == ("runs", "id"):
             return self._uuid(0)
         if column.name == "id" and column.type == "bigint":
@@ -254,6 +261,8 @@ class Rows:
         word = f"{self.draw.choice(_WORDS)}{self.draw.randint(1, 999)}"
         instant = NOW + timedelta(hours=self.draw.randint(-9_000, 9_000))
         match column.type:
+            case "text" if column.name.endswith("_key"):
+                return f"doc{self.draw.randint(1, 60)}.pdf"
             case "text":
                 return word
             case "bigint" | "integer" | "numeric" | "double precision":
