@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# What has been compiled is kept: without it each process compiles, ten seconds of `make test` in each of its workers.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test browser prove bench lint types config package deploy rollback undeploy clean
 

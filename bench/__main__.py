@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench import (
+    agenda,
     draining,
     erasing,
     imports,
@@ -39,6 +40,7 @@ ON_A_SERVER: Mapping[str, Callable[..., Iterator[Measure]]] = {
     "draining": draining.measure,
     "whatsapp_draining": whatsapp_draining.measure,
     "planning": planning.measure,
+    "agenda": agenda.measure,
     "orm": orm.measure,
     "erasing": erasing.measure,
     "memory": memory.measure,

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from bench.database import Server, make_due
+from bench.database import Filling, Server, make_due
 from bench.measure import Measure
 from bench.sample import Sample
 
@@ -22,12 +22,13 @@ QUICK_LARGE = Sample("memory_large", 5_000, unpaid=5_000, due=200)
 GOAL = 1.1
 
 _RUN = """
+import sys
 from bench.peak import own_peak
 from chalicelib import jobs
 from chalicelib.runner.deadline import Deadline
 from chalicelib.runner.invocation import bench_for
 from chalicelib.runner.work import work
-job = jobs.job("followups")
+job = jobs.job(sys.argv[1])
 with bench_for(job, holder="bench") as bench:
     results = work(job, bench, Deadline.after(600))
 assert [result.status for result in results] == ["succeeded"], results
@@ -38,10 +39,12 @@ print(own_peak())
 def measure(server: Server, *, quick: bool) -> Iterator[Measure]:
     """Ratio of the peaks, large to small, once per round."""
     small, large = (QUICK_SMALL, QUICK_LARGE) if quick else (SMALL, LARGE)
-    smalls, larges = [], []
+    smalls: list[int] = []
+    larges: list[int] = []
     for _ in range(2 if quick else 3):
-        smalls.append(peak(server, small))
-        larges.append(peak(server, large))
+        for sample, peaks in ((small, smalls), (large, larges)):
+            make_due(server.engine(sample))
+            peaks.append(peak(server, sample, "followups"))
     yield Measure(
         f"peak memory of a run at {large.invoices} / {small.invoices} invoices, {small.due} due",
         [big / little for little, big in zip(smalls, larges, strict=True)],
@@ -51,12 +54,15 @@ def measure(server: Server, *, quick: bool) -> Iterator[Measure]:
     )
 
 
-def peak(server: Server, sample: Sample) -> int:
-    """Bytes of resident memory at the most."""
-    make_due(server.engine(sample))
+def peak(server: Server, sample: Filling, job: str) -> int:
+    """Bytes of resident memory at the most, of a process that runs the job as it is due there."""
     address = server.address(sample).render_as_string(hide_password=False)
     environment = os.environ | {"DATABASE_URL": address, "LOG_LEVEL": "ERROR"}
     done = subprocess.run(
-        [sys.executable, "-c", _RUN], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", _RUN, job],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return int(done.stdout.splitlines()[-1])

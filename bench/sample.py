@@ -36,6 +36,15 @@ class Sample:
     def customers(self) -> int:
         return max(self.due, self.invoices // INVOICES_PER_CUSTOMER, 1)
 
+    def fill(self, connection: Connection) -> None:
+        """Writes it into an empty, migrated database."""
+        values = {"n": BUSINESSES, "customers": self.customers}
+        values |= {name: getattr(self, name) for name in ("invoices", "unpaid", "due", "history")}
+        statements = [_BUSINESSES, _LIVE, _SETTINGS, _LEVELS, _CUSTOMERS, _INVOICES]
+        for statement in statements + ([_HISTORY] if self.history else []):
+            asked = text(statement)
+            connection.execute(asked, {name: values[name] for name in asked.compile().params})
+
 
 _BUSINESSES = """
 INSERT INTO ponctuel.businesses (id, name, sender_email, reply_to, phone, address, siret, iban)
@@ -84,15 +93,3 @@ SELECT i.business_id, 'billing.invoice_followup', i.id, '0', '1', 'email', i.cus
     SELECT now() - make_interval(days => CASE WHEN i.status = 'paid' THEN 60
              WHEN substr(i.id, 2)::integer < :due THEN 20 ELSE 5 END) AS at) x
 """
-
-
-def fill(connection: Connection, sample: Sample) -> None:
-    """Writes the sample into an empty, migrated database, with the statistics that autovacuum
-    would have made."""
-    values = {"n": BUSINESSES, "customers": sample.customers}
-    values |= {name: getattr(sample, name) for name in ("invoices", "unpaid", "due", "history")}
-    statements = [_BUSINESSES, _LIVE, _SETTINGS, _LEVELS, _CUSTOMERS, _INVOICES]
-    for statement in statements + ([_HISTORY] if sample.history else []):
-        asked = text(statement)
-        connection.execute(asked, {name: values[name] for name in asked.compile().params})
-    connection.exec_driver_sql("ANALYZE")

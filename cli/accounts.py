@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from chalicelib.domain.accounts.deletions import STATES
-from cli import output
+from cli import output, replay
 from cli.arguments import add_business, add_ids, command, french, group
 from cli.source import opened
 
@@ -17,6 +17,7 @@ _WHO = {
     "user": "la personne",
     "application": "l'application",
     "operator": "un opérateur",
+    "replay": "un rejeu après restauration",
     "link": "le lien de l'e-mail",
 }
 _SCOPES = {"user": "le compte seul", "business": "le compte et toute l'entreprise"}
@@ -41,6 +42,7 @@ def register(subparsers: Any) -> None:
         remote=True,
     )  # fmt: skip
     add_ids(parser)
+    replay.register(actions)
 
 
 def _add_user(parser: Any) -> None:

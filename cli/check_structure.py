@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from chalicelib.db.engine import snapshot
 from chalicelib.domain.relation import ACCEPTED, Relation
+from cli.check_erasing import erasing
 from cli.check_finding import Finding, Reader
 from cli.check_sql import cast, column_of, view
 from cli.check_writes import writes
@@ -70,6 +71,7 @@ def structure(reader: Reader, relations: Sequence[Relation]) -> Structure:
         kinds.setdefault(_KINDS[columns[0].relkind], []).append(relation.name)
         if not wrong:
             sound.append(relation)
+    found += erasing(reader, sound, schema.role)
     return Structure([*_summary(kinds), *found], True, sound)
 
 

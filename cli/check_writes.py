@@ -17,9 +17,9 @@ def writes(reader: Reader, relation: Relation, role: str) -> list[Finding]:
     """Plans each write, without executing it: PostgreSQL itself says whether it could."""
     found: list[Finding] = []
     for right, columns in (relation.writes or {}).items():
-        statement = _statement(relation, right, columns)
         found += reader.look(
-            partial(_planned, statement), partial(_unwritable, relation, right, columns, role)
+            partial(_planned, _statement(relation, right, columns)),
+            partial(_unwritable, relation, right, columns, role),
         )
     return found
 
@@ -30,14 +30,37 @@ def _planned(statement: str, connection: Connection) -> Iterable[Finding]:
 
 
 def _statement(relation: Relation, right: str, columns: Sequence[str]) -> str:
-    name = f"ponctuel.{relation.name}"
+    if right == "INSERT":
+        columns = [column.name for column in relation.columns]
+    return statement(f"ponctuel.{relation.name}", right, columns)
+
+
+def statement(name: str, right: str, columns: Sequence[str]) -> str:
+    """A write of no row. `columns`: of an INSERT or an UPDATE."""
     if right == "UPDATE":
         values = ", ".join(f"{column} = {column}" for column in columns)
         return f"UPDATE {name} SET {values} WHERE false"
     if right == "INSERT":
-        listed = ", ".join(column.name for column in relation.columns)
+        listed = ", ".join(columns)
         return f"INSERT INTO {name} ({listed}) SELECT {listed} FROM {name} WHERE false"
     return f"DELETE FROM {name} WHERE false"
+
+
+def grant(relation: str, right: str, columns: Sequence[str], role: str) -> str:
+    """The SQL that gives the right."""
+    return f"GRANT {_of(right, columns)} ON ponctuel.{relation} TO {role};"
+
+
+def trigger(relation: str, right: str) -> str:
+    """The SQL by which a view takes such a write."""
+    return (
+        f"CREATE TRIGGER {relation}_{right.lower()} INSTEAD OF {right} ON ponctuel.{relation}\n"
+        "  FOR EACH ROW EXECUTE FUNCTION …();"
+    )
+
+
+def _of(right: str, columns: Sequence[str]) -> str:
+    return f"{right} ({', '.join(columns)})" if columns else right
 
 
 def _unwritable(
@@ -47,19 +70,17 @@ def _unwritable(
     verdict: Verdict = "note" if relation.without else "problem"
     then = f" : {relation.without}" if relation.without else ""
     if code == "42501":
-        some = f" ({', '.join(columns)})" if columns else ""
         return Finding(
             TOPIC,
             verdict,
-            f"le rôle {role}, ou le propriétaire de la vue, n'a pas le droit {right}{some} sur "
-            f"{name} ou ce qu'elle lit{then}",
-            f"GRANT {right}{some} ON {name} TO {role};",
+            f"le rôle {role}, ou le propriétaire de la vue, n'a pas le droit "
+            f"{_of(right, columns)} sur {name} ou ce qu'elle lit{then}",
+            grant(relation.name, right, columns, role),
         )
     return Finding(
         TOPIC,
         verdict,
         f"{name} ne se laisse pas écrire ({right}){then} ; {why} : il lui faut un déclencheur "
         "INSTEAD OF (docs/bring-your-own-tables.md)",
-        f"CREATE TRIGGER {relation.name}_{right.lower()} INSTEAD OF {right} ON {name}\n"
-        "  FOR EACH ROW EXECUTE FUNCTION …();",
+        trigger(relation.name, right),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,11 @@ SUBJECTS = {
     "invoices": ("factures et clients d'un export CSV", "factures", "facture", "es"),
     "users": ("utilisateurs d'un export CSV", "utilisateurs", "utilisateur", "s"),
     "leads": ("prospects d'un export CSV", "prospects", "prospect", "s"),
+    "tasks": ("tâches d'un export CSV", "tâches", "tâche", "es"),
+    "appointments": ("rendez-vous d'un export CSV", "rendez-vous", "rendez-vous", "s"),
 }
+# What may belong to one user as a whole.
+AGENDA = {"tasks", "appointments"}
 
 
 def register(subparsers: Any) -> None:
@@ -29,16 +34,32 @@ def register(subparsers: Any) -> None:
         parser.add_argument("file", metavar="FICHIER.csv", type=Path)
         add_business(parser, required=True)
         parser.add_argument("--dry-run", action="store_true", help="à blanc : n'écrit rien")
+        if subject in AGENDA:
+            parser.add_argument(
+                "--user",
+                default="",
+                metavar="UTILISATEUR",
+                help="à qui tout est, quoi qu'en dise le fichier : code, adresse ou nom",
+            )
 
 
 def _import(subject: str, arguments: Namespace) -> int:
+    from cli.imports.agenda import import_appointments, import_tasks
     from cli.imports.people import import_leads, import_users
+    from cli.imports.result import Counts
     from cli.imports.store import import_invoices
 
-    imports = {"invoices": import_invoices, "users": import_users, "leads": import_leads}
+    imports: dict[str, Callable[..., Counts]] = {
+        "invoices": import_invoices,
+        "users": import_users,
+        "leads": import_leads,
+        "tasks": import_tasks,
+        "appointments": import_appointments,
+    }
+    options = {"user": arguments.user} if subject in AGENDA else {}
     with database() as source, source.transaction() as connection:
         result = imports[subject](
-            connection, arguments.business, arguments.file, dry_run=arguments.dry_run
+            connection, arguments.business, arguments.file, dry_run=arguments.dry_run, **options
         )
     data = asdict(result) | {"dry_run": arguments.dry_run}
     output.answer(arguments, data, partial(_show, subject))
@@ -58,9 +79,9 @@ def _show(subject: str, screen: Console, data: dict[str, Any]) -> None:
             f"{plural} mis{'es' if end == 'es' else ''} à jour": data["updated"],
             f"{plural} inchangé{end}": data["unchanged"],
             "clients créés": data.get("customers_created"),
-            "lignes de total ignorées": data.get("ignored") or None,
+            "lignes ignorées (totaux, notes)": data["ignored"] or None,
             "lignes refusées": data["rejected"],
-            "lignes importées sans un numéro ou une adresse": len(data["remarks"]) or None,
+            "lignes importées avec une remarque": len(data["remarks"]) or None,
         },
     )
     output.table(
@@ -73,11 +94,11 @@ def _show(subject: str, screen: Console, data: dict[str, Any]) -> None:
     if data["rejected"] > len(data["rejects"]):
         output.line(screen, f"Les {len(data['rejects'])} premières seulement.")
     if data["remarks"]:
-        output.line(screen, "\nImportées, mais sans ce qui ne peut pas servir", "bold")
+        output.line(screen, "\nImportées, avec une remarque", "bold")
     output.table(
         screen,
-        ("ligne", one, "sans"),
+        ("ligne", one, "remarque"),
         [(r["line"], r["number"], " ; ".join(r["reasons"])) for r in data["remarks"]],
-        long="sans",
+        long="remarque",
         shorten=(one,),
     )

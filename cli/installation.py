@@ -6,6 +6,7 @@ Instants are aware, days are dates, amounts Decimals. Each method raises `Ponctu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Protocol
 
 Row = dict[str, Any]
@@ -41,6 +42,24 @@ class Installation(Protocol):
     def explain_lead(self, id: str, business_id: str | None, *, force: bool) -> list[Row]:
         """As `domain.leads.explain` has it."""
         ...
+
+    def leads(
+        self, where: Mapping[str, str | None], *, due: bool, paused: bool, limit: int
+    ) -> list[Row]:
+        """As `domain.leads.listing` has them."""
+        ...
+
+    def pause_lead(self, id: str, business_id: str | None, until: date | None, reason: str) -> Row:
+        """As `domain.leads.pauses.Paused`."""
+        ...
+
+    def resume_lead(self, id: str, business_id: str | None, reason: str) -> Row: ...
+
+    def closer_link(self, closer: str, business_id: str | None) -> Row:
+        """As `domain.leads.closer_links` gives it."""
+        ...
+
+    def revoke_closer_links(self, closer: str, business_id: str | None) -> Row: ...
 
     def pending(self, business_id: str | None, limit: int) -> Row:
         """As `domain.billing.decisions` has it."""
@@ -87,6 +106,14 @@ class Installation(Protocol):
     def approve_deletions(self, ids: Sequence[int]) -> Row:
         """`approved` and `left`, ids."""
         ...
+
+    def holds(self, where: Mapping[str, object], limit: int) -> list[Row]:
+        """As `domain.accounts.holds` has them."""
+        ...
+
+    def place_hold(self, business_id: str, user_id: str | None, reason: str) -> Row: ...
+
+    def lift_hold(self, number: int, reason: str) -> Row: ...
 
     def inbound(self, where: Mapping[str, object], limit: int) -> list[Row]:
         """As `outbox.inbound_reading` has them."""

@@ -15,6 +15,7 @@ from cli import output
 MODES = {"assisted": "assisté", "api": "API"}
 STATES = {
     "planned": "message prévu",
+    "accepted": "envoyée, pas encore comptée par un passage",
     "proposed": "proposée",
     "opened": "ouverte dans WhatsApp",
     "confirmed": "envoyée",
@@ -38,12 +39,15 @@ def show(screen: Console, data: Sequence[Mapping[str, Any]]) -> None:
                 "nom": row["name"],
                 "étape": row["stage"],
                 "mode": MODES.get(row["mode"] or "", row["mode"]),
-                "closer": row["closer_id"] or "les propriétaires",
+                "closer": row["closer_id"] or "les responsables",
                 "prochaine relance": row["next_number"],
                 "à partir du": row["due_at"] if row["next_number"] else None,
                 "joignable à partir du": row["opens_at"],
+                "relances faites": row["sent"]["followups"],
+                "dernière le": row["sent"]["last_followup_at"],
             },
         )
+        _pauses(screen, row)
         for note in _notes(row):
             output.line(screen, f"Attention : {note}.", "yellow")
         output.table(
@@ -53,8 +57,11 @@ def show(screen: Console, data: Sequence[Mapping[str, Any]]) -> None:
                 (
                     done["number"],
                     _stage(done["cycle"]),
-                    STATES[done["state"]],
-                    done["settled_at"] or done["opened_at"] or done["proposed_at"],
+                    STATES["accepted" if done["accepted_at"] else done["state"]],
+                    done["settled_at"]
+                    or done["accepted_at"]
+                    or done["opened_at"]
+                    or done["proposed_at"],
                     done["settled_by"],
                     _reason(done),
                 )
@@ -63,6 +70,62 @@ def show(screen: Console, data: Sequence[Mapping[str, Any]]) -> None:
             long="raison",
             shorten=("étape", "par"),
         )
+
+
+def show_list(screen: Console, data: Sequence[Mapping[str, Any]]) -> None:
+    """Rows of `domain.leads.listing.listed`."""
+    if not data:
+        output.line(screen, "Aucun lead ouvert ne répond à ces critères.")
+    output.table(
+        screen,
+        ("entreprise", "lead", "nom", "étape", "closer", "faites", "dernière le", "prochaine",
+         "due le", "état"),
+        [
+            (
+                row["business_id"],
+                row["id"],
+                row["name"],
+                row["stage"],
+                row["closer_id"] or "les responsables",
+                row["followups"],
+                row["last_followup_at"],
+                row["next_number"],
+                row["due_at"] if row["next_number"] else None,
+                _standing(row),
+            )
+            for row in data
+        ],
+        long="état",
+        shorten=("nom", "étape", "closer", "entreprise"),
+        drop=("dernière le", "entreprise"),
+    )  # fmt: skip
+
+
+def until(ends_at: datetime | None) -> str:
+    """As "jusqu'au 12/03/2026 00:00"."""
+    return f"jusqu'au {output.when(ends_at)}" if ends_at else "jusqu'à nouvel ordre"
+
+
+def _standing(row: Mapping[str, Any]) -> str:
+    if row["accepted_at"]:
+        return f"relance {row['state_number']} envoyée"
+    if row["state"]:
+        return f"relance {row['state_number']} : {STATES[row['state']]}"
+    if row["paused"]:
+        return f"en pause {until(row['pause_ends_at'])} : {row['pause_why']}"
+    return row["reason_text"] or "au prochain passage"
+
+
+def _pauses(screen: Console, row: Mapping[str, Any]) -> None:
+    for said in row["pauses"]:
+        when = f"le {output.when(said['at'])} par {said['by']}"
+        why = f" : {said['why']}" if said["why"] else ""
+        if said["reason"] == "resumed":
+            output.line(screen, f"Repris {when}{why}.")
+        elif said["in_force"]:
+            output.line(screen, f"En pause {until(said['ends_at'])}, {when}{why}.", "yellow")
+        else:
+            output.line(screen, f"Mis en pause {when}{why}.")
 
 
 def _stage(cycle: str) -> str:

@@ -107,6 +107,11 @@ def _show_accepted(screen: Console, accepted: Accepted) -> None:
     output.line(
         screen, f"{held} (./ponctuel messages --hold restored), {doubts} (--state uncertain)."
     )
+    output.line(
+        screen,
+        "Des comptes effacés depuis la sauvegarde sont peut-être revenus : ./ponctuel accounts "
+        "replay",
+    )
     if accepted.closed:
         output.line(
             screen,

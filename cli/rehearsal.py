@@ -122,6 +122,8 @@ _CHANGES = {
     "deletions_resumed": "suppression de compte débloquée, avec un nouveau préavis",
     "deletions_locked": "compte verrouillé avant effacement",
     "deletions_erased": "compte effacé",
+    "tombstones_purged": "trace d'effacement oubliée",
+    "accesses_forgotten": "accès à l'archive oublié",
     "archive_purged": "pièce comptable purgée de l'archive",
     "told": "notification dans l'application",
     "resolved": "notification réglée",

@@ -64,6 +64,8 @@ _COUNTS = {
     "erasures_waiting": ("effacement à poursuivre", "effacements à poursuivre"),
     "erasures_held": ("effacement suspendu", "effacements suspendus"),
     "erasures_blocked": ("effacement bloqué", "effacements bloqués"),
+    "tombstones_purged": ("trace d'effacement oubliée", "traces d'effacement oubliées"),
+    "accesses_forgotten": ("accès à l'archive oublié", "accès à l'archive oubliés"),
     "archive_purged": ("pièce d'archive purgée", "pièces d'archive purgées"),
     # Of overdue_and_reminders.
     "told": ("notification", "notifications"),

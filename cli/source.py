@@ -13,16 +13,18 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import date
 
 from sqlalchemy import Connection, Engine, text
 
 from chalicelib import jobs
 from chalicelib.db.engine import snapshot, transaction
 from chalicelib.domain import businesses
+from chalicelib.domain.accounts import holds, requesting
 from chalicelib.domain.accounts import reading as deletions
-from chalicelib.domain.accounts import requesting
 from chalicelib.domain.billing import decisions
 from chalicelib.domain.billing.explain import explain
+from chalicelib.domain.leads import closer_links, listing, pauses
 from chalicelib.domain.leads import explain as leads_explain
 from chalicelib.errors import NotFound
 from chalicelib.outbox import (
@@ -99,6 +101,32 @@ class Source:
     def explain_lead(self, id: str, business_id: str | None, *, force: bool) -> list[Row]:
         with self.snapshot() as connection:
             return leads_explain.explain(connection, id, business_id=business_id, force=force)
+
+    def leads(
+        self, where: Mapping[str, str | None], *, due: bool, paused: bool, limit: int
+    ) -> list[Row]:
+        with self.snapshot() as connection:
+            return listing.listed(connection, where, due=due, paused=paused, limit=limit)
+
+    def pause_lead(self, id: str, business_id: str | None, until: date | None, reason: str) -> Row:
+        with self.transaction() as connection:
+            found = pauses.pause(
+                connection, id, business_id=business_id, until=until, by=user(), why=reason
+            )
+        return asdict(found)
+
+    def resume_lead(self, id: str, business_id: str | None, reason: str) -> Row:
+        with self.transaction() as connection:
+            found = pauses.resume(connection, id, business_id=business_id, by=user(), why=reason)
+        return asdict(found)
+
+    def closer_link(self, closer: str, business_id: str | None) -> Row:
+        with self.snapshot() as connection:
+            return closer_links.give(connection, self.settings, closer, business_id)
+
+    def revoke_closer_links(self, closer: str, business_id: str | None) -> Row:
+        with self.transaction() as connection:
+            return closer_links.take_back(connection, closer, business_id, by=user())
 
     def pending(self, business_id: str | None, limit: int) -> Row:
         with self.transaction() as connection:
@@ -181,6 +209,18 @@ class Source:
     def approve_deletions(self, ids: Sequence[int]) -> Row:
         with self.transaction() as connection:
             return requesting.approve(connection, ids, by=user())
+
+    def holds(self, where: Mapping[str, object], limit: int) -> list[Row]:
+        with self.transaction() as connection:
+            return holds.listed(connection, where, limit=limit)
+
+    def place_hold(self, business_id: str, user_id: str | None, reason: str) -> Row:
+        with self.transaction() as connection:
+            return holds.place(connection, business_id, user_id, by=user(), reason=reason)
+
+    def lift_hold(self, number: int, reason: str) -> Row:
+        with self.transaction() as connection:
+            return holds.lift(connection, number, by=user(), reason=reason)
 
     def inbound(self, where: Mapping[str, object], limit: int) -> list[Row]:
         with self.transaction() as connection:

@@ -1,5 +1,6 @@
 """`make demo`: relances by e-mail and by WhatsApp from a real database, twice; then a night, what
-customers answer, an answer that is lost, the mail of a business, its leads and its agenda.
+customers answer, an answer that is lost, the mail of a business, its leads, its agenda, and two
+accounts that are to be erased.
 Nothing leaves the machine."""
 
 from __future__ import annotations
@@ -54,7 +55,15 @@ def main(argv: list[str] | None = None) -> int:
 
 def tell(environment: Environment, engine: Engine, businesses: Sample) -> int:
     """The whole demo with these sample businesses, in an empty database. Returns an exit code."""
-    from sandbox import demo_agenda, demo_leads, demo_mailbox, demo_night, demo_whatsapp, sample
+    from sandbox import (
+        demo_accounts,
+        demo_agenda,
+        demo_leads,
+        demo_mailbox,
+        demo_night,
+        demo_whatsapp,
+        sample,
+    )
 
     with engine.begin() as connection:
         sample.load(connection, businesses)
@@ -114,10 +123,13 @@ def tell(environment: Environment, engine: Engine, businesses: Sample) -> int:
     report.title("10. Ce qui est en retard, et ce qui vient : dit une fois, à qui de droit")
     is_told = demo_agenda.agenda(engine)
 
+    report.title("11. Deux comptes à supprimer : l'un reste d'un clic, l'autre disparaît")
+    is_erased, forgotten = demo_accounts.accounts(engine, environment)
+
     report.title("Le compte")
-    agree = _agree(environment, engine)
+    agree = _agree(environment, engine, forgotten)
     report.farther(environment)
-    shown = is_known and is_kept and is_counted and is_told
+    shown = is_known and is_kept and is_counted and is_told and is_erased
     return 0 if not again and shown and agree else 1
 
 
@@ -165,11 +177,12 @@ def _again(environment: Environment, engine: Engine, instant: datetime) -> int:
     return again
 
 
-def _agree(environment: Environment, engine: Engine) -> bool:
-    """Whether the ledger and the servers know the same messages, each once."""
+def _agree(environment: Environment, engine: Engine, forgotten: int = 0) -> bool:
+    """Whether the ledger and the servers know the same messages, each once. `forgotten`: those that
+    the ledger has erased with an account."""
     taken = _taken(environment)
     with engine.begin() as connection:
-        sent = connection.execute(text(_SENT)).scalar_one()
+        sent = connection.execute(text(_SENT)).scalar_one() + forgotten
     if sent != len({message for message, _ in taken}) or any(n > 1 for n in taken.values()):
         report.say("Le registre et les serveurs ne concordent pas : c'est un défaut.")
         return False

@@ -53,9 +53,9 @@ def leads(engine: Engine) -> bool:
     with engine.begin() as connection:
         digest = connection.execute(_DIGEST).scalar_one()
         clock = paris(16, 12, 5)
-        due = proposals.due_of(connection, business, CLOSER, clock)
+        due = proposals.due_of(connection, business, CLOSER, clock).proposals
     report.then("À midi, Léa reçoit un seul e-mail :")
-    report.console.print(f"\n{digest}", markup=False, highlight=False, soft_wrap=True)
+    report.console.print(report.shown(f"\n{digest}"), soft_wrap=True)
     report.then("Le lien ouvre sa page ; un geste ouvre WhatsApp, sur un texte prêt :")
     report.say(due[0].text.replace("\n", " "))
     at(engine, clock)
@@ -75,10 +75,10 @@ def leads(engine: Engine) -> bool:
     tick("lead_followups")
     with engine.begin() as connection:
         counted = connection.execute(_COUNTED, {"business_id": business}).scalar_one()
-        left = proposals.due_of(connection, business, CLOSER, paris(16, 18, 1))
+        left = proposals.due_of(connection, business, CLOSER, paris(16, 18, 1)).total
     next_one = date_heure((clock + timedelta(hours=48)).isoformat())
     report.then(
-        f"Au passage de 18 h, {len(left)} proposition et {counted} relance comptée : la suivante "
+        f"Au passage de 18 h, {left} proposition et {counted} relance comptée : la suivante "
         f"de {first.name} ne viendra pas avant le {next_one}."
     )
     return counted == 1 and not left

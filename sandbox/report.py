@@ -31,7 +31,12 @@ if TYPE_CHECKING:
     from cli.imports.store import ImportResult
     from sandbox.environment import Environment
 
-console = Console(highlight=False, width=None if Console().is_terminal else 120)
+# What is shown has other people's names in it: they are no markup, and command no terminal.
+console = Console(
+    highlight=False, markup=False, emoji=False, width=None if Console().is_terminal else 120
+)
+# Direction marks would turn the rest of a line around.
+_UNSEEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 STATES = {**operator.STATES, "accepted": "envoyé"}
 WIDEST = 100
@@ -40,7 +45,12 @@ MOST_REASONS = 8
 
 def say(sentence: str) -> None:
     """A paragraph; the no-break spaces of French stay where they are."""
-    console.print(Text(_wrapped(typographie(sentence), min(console.width, WIDEST))))
+    console.print(shown(_wrapped(typographie(sentence), min(console.width, WIDEST))))
+
+
+def shown(content: str, **style: Any) -> Text:
+    """A text as it is, without the characters that nobody sees."""
+    return Text(_UNSEEN.sub(" ", content), **style)
 
 
 def then(sentence: str) -> None:
@@ -57,7 +67,7 @@ def title(sentence: str) -> None:
 def businesses(engine: Engine) -> None:
     table = _table("entreprise", "fuseau", "clients", "factures", "devis")
     for row in _rows(engine, _BUSINESSES):
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(shown(str(value)) for value in row.values()))
     console.print(table)
 
 
@@ -66,7 +76,7 @@ def outcomes(engine: Engine) -> None:
     table = _table("entreprise", "état", "messages", "pourquoi")
     for row in _rows(engine, _OUTCOMES):
         reason = _reason(row["why"])
-        table.add_row(row["name"], STATES[row["state"]], str(row["n"]), reason)
+        table.add_row(shown(row["name"]), STATES[row["state"]], str(row["n"]), reason)
     console.print(table)
 
 
@@ -96,10 +106,10 @@ def exceptions(engine: Engine) -> None:
     for row in rows:
         rest = row["n"] - len(row["numbers"])
         table.add_row(
-            Text("\n".join([*row["numbers"], *([f"et {rest} autres"] if rest else [])])),
-            Text(_wrapped(row["name"], 24)),
+            shown("\n".join([*row["numbers"], *([f"et {rest} autres"] if rest else [])])),
+            shown(_wrapped(row["name"], 24)),
             STATES[row["state"]],
-            Text(_wrapped(row["error"] or _reason(row["why"]), room)),
+            shown(_wrapped(row["error"] or _reason(row["why"]), room)),
         )
     console.print(table)
 
@@ -118,7 +128,7 @@ def left_out(engine: Engine, *, by_document: bool = False) -> None:
     if by_document:
         table = _table("document", "pourquoi", title=title)
         for row in rows[:40]:
-            table.add_row(Text(row["number"]), typographie(row["why"]))
+            table.add_row(shown(row["number"]), typographie(row["why"]))
     else:
         table = _table("nombre", "pourquoi", title=title)
         counts = Counter(row["why"] for row in rows).most_common()
@@ -137,7 +147,7 @@ def imported(result: ImportResult, name: str) -> None:
         table = _table("ligne", "facture", "pourquoi")
         for reject in result.rejects[:20]:
             reasons = " ; ".join(reject.reasons)
-            table.add_row(str(reject.line), Text(reject.number or ""), Text(reasons))
+            table.add_row(str(reject.line), shown(reject.number or ""), shown(reasons))
         console.print(table)
 
 
@@ -150,8 +160,8 @@ def one_mail(engine: Engine, environment: Environment, *, lines: int | None = No
     html = environment.folder / "exemple.html"
     html.write_text(row["html"], encoding="utf-8")
     written = row["text"].strip().split("\n")
-    shown = "\n".join([*written[:lines], "[…]"] if lines and len(written) > lines else written)
-    letter = f"À : {row['recipient']}\nObjet : {row['subject']}\n\n{shown}"
+    beginning = "\n".join([*written[:lines], "[…]"] if lines and len(written) > lines else written)
+    letter = f"À : {row['recipient']}\nObjet : {row['subject']}\n\n{beginning}"
     console.print(_framed(letter, "E-mail", 80))
     say(f"Entier, et en HTML : {_short(html)}")
 
@@ -222,11 +232,11 @@ def _prompt(*words: str) -> None:
 
 
 def _one_line(content: str) -> Text:
-    return Text(content, no_wrap=True, overflow="ellipsis")
+    return shown(content, no_wrap=True, overflow="ellipsis")
 
 
 def _framed(content: str, title: str, width: int) -> Panel:
-    inside = Text(_wrapped(content, width - 4))
+    inside = shown(_wrapped(content, width - 4))
     return Panel(inside, title=title, title_align="left", width=width)
 
 

@@ -101,7 +101,8 @@ class SmtpSandbox:
     """The server in a thread of its own, from `with` to the end of the block.
 
     `credentials` (user, password) makes AUTH compulsory; `tls_context` offers STARTTLS, or with
-    `implicit_tls` expects TLS from the start; `size_limit` is in bytes.
+    `implicit_tls` expects TLS from the start; `size_limit` is in bytes; `pipelining`: as nearly all
+    servers do, it says that commands may come in groups (RFC 2920).
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class SmtpSandbox:
         tls_context: ssl.SSLContext | None = None,
         implicit_tls: bool = False,
         size_limit: int = 32 * 1024 * 1024,
+        pipelining: bool = True,
     ) -> None:
         self.folder = folder
         self.host = "127.0.0.1"
@@ -126,6 +128,7 @@ class SmtpSandbox:
         self.tls_context = tls_context
         self.implicit_tls = implicit_tls
         self.size_limit = size_limit
+        self.pipelining = pipelining
         self.open_connections: set[_Connection] = set()
         self.connections = 0  # since the start
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -212,6 +215,17 @@ class SmtpSandbox:
     ) -> AuthResult:
         given = (login.login.decode(), login.password.decode())
         return AuthResult(success=given == self.credentials, handled=False)
+
+    async def handle_EHLO(  # noqa: N802 - aiosmtpd looks for this name
+        self,
+        server: _Connection,
+        session: Any,
+        envelope: Any,
+        hostname: str,
+        responses: list[str],
+    ) -> list[str]:
+        session.host_name = hostname
+        return [*responses[:-1], "250-PIPELINING", responses[-1]] if self.pipelining else responses
 
     async def handle_MAIL(  # noqa: N802 - aiosmtpd looks for this name
         self, server: _Connection, session: Any, envelope: Any, address: str, options: list[str]

@@ -104,6 +104,11 @@ class TokenIssuer:
             self.paths.append(path)
             if self.fault is not None:
                 return self.fault
+            if path == "/revoke":
+                if self._good.get(form.get("token", "")) != "google":
+                    return _json(400, {"error": "invalid_token"})
+                del self._good[form["token"]]
+                return _json(200, {})
             issuer = {"/token": "google", "/common/oauth2/v2.0/token": "microsoft"}.get(path)
             if issuer is None:
                 return 404, b"<html>Not Found</html>", "text/html"

@@ -122,7 +122,7 @@ class Deployment:
 
     def reset(self) -> None:
         """As it was at the start: empty tables and mailboxes, the clock at NOW, no faults."""
-        self.database.close()
+        self.database.close_engines()
         self.smtp.heal()
         self.smtp.credentials = None
         for path in self.smtp.folder.iterdir():

@@ -11,7 +11,8 @@
    an operator decides.
 4. **erase**: what is locked is erased, once its last letter has left: step by step, each with its
    receipt. The accounting records of a business that goes are archived.
-5. **purge**: what has been in the archive for its ten years goes too.
+5. **purge**: what has been in the archive for its ten years goes too; then the traces of erasures
+   that no backup needs any more, and what the log of the archive has held for three years.
 
 Missed nights need no catching up: nothing is early, and who could not be told in time is given
 another week.
@@ -23,7 +24,15 @@ from typing import Any
 
 from chalice import Blueprint  # type: ignore[attr-defined]  # Chalice marks no re-exports
 
-from chalicelib.domain.accounts import archiving, erasing, following, locking, reminding
+from chalicelib.domain.accounts import (
+    archive_reading,
+    archiving,
+    erasing,
+    following,
+    locking,
+    reminding,
+    tombstones,
+)
 from chalicelib.outbox.plan import Plan
 from chalicelib.runner.invocation import scheduled
 from chalicelib.runner.job import Job, Step
@@ -41,6 +50,12 @@ JOB = Job(
         Step(name="lock", items=locking.DUE, effect=locking.Lock(), batch=locking.MOST_PER_RUN),
         Step(name="erase", items=erasing.LOCKED, effect=erasing.Erase()),
         Step(name="purge", items=archiving.TO_PURGE, effect=archiving.Purge()),
+        Step(name="forget", items=tombstones.OLD, effect=tombstones.Forget()),
+        Step(
+            name="unlog",
+            items=archive_reading.OLD_ACCESSES,
+            effect=archive_reading.ForgetAccesses(),
+        ),
     ),
     memory_mb=768,
     timeout_s=300,

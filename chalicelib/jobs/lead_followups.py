@@ -22,7 +22,6 @@ from chalice import Blueprint  # type: ignore[attr-defined]  # Chalice marks no 
 
 from chalicelib.domain.leads import calendar, notices, queries, settle
 from chalicelib.domain.leads.followup import FollowUp
-from chalicelib.runner.change import Change, Tolerated
 from chalicelib.runner.invocation import scheduled
 from chalicelib.runner.job import Job, Step
 from chalicelib.runner.rule_expression import rule_of
@@ -38,11 +37,7 @@ JOB = Job(
         Step(
             name="resolve_notifications",
             items=notices.OVER_ITEMS,
-            effect=Tolerated(
-                Change(write=notices.RESOLVE, counted_as="notifications_resolved"),
-                "Les notifications réglées n'ont pas pu être marquées : vérifiez les droits sur "
-                "ponctuel.notifications avec `./ponctuel check`.",
-            ),
+            effect=notices.RESOLVE,
         ),
         Step(
             name="follow_up",

@@ -19,7 +19,7 @@ from typing import Any
 
 from chalice import Blueprint  # type: ignore[attr-defined]  # Chalice marks no re-exports
 
-from chalicelib.domain.agenda import people, queries, subjects
+from chalicelib.domain.agenda import appointments, people, queries, subjects
 from chalicelib.domain.agenda.settling import Resolve
 from chalicelib.domain.agenda.telling import Tell
 from chalicelib.outbox.plan import Plan
@@ -84,8 +84,8 @@ JOB = Job(
         ),
         Step(
             name="remind",
-            items=subjects.APPOINTMENTS.items(),
-            effect=Tell(subjects.APPOINTMENTS, subjects.REMINDER),
+            items=appointments.APPOINTMENTS.items(),
+            effect=Tell(appointments.APPOINTMENTS, appointments.REMINDER),
             batch=BATCH,
         ),
     ),

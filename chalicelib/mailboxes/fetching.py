@@ -39,8 +39,8 @@ class Batch:
 
 
 def fetch(turn: Turn, listed: Sequence[Listed], matched: dict[int, int]) -> Batch:
-    """Those of `listed` that are not matched with an e-mail are fetched and put into the store.
-    Raises `ProviderError` of the store."""
+    """Fetches those of `listed` that are not matched with an e-mail. Raises `ProviderError` of the
+    store, where those go at once that are too large for the memory."""
     batch = Batch(listed)
     for one in listed:
         if one.uid in matched:
@@ -72,6 +72,10 @@ def _fetch(turn: Turn, fresh: dict[int, Listed], batch: Batch) -> None:
     except ImapError as error:
         # What has come is kept, or a line that breaks after each megabyte would never get further.
         batch.cut = error
+
+
+def store(turn: Turn, batch: Batch) -> None:
+    """Puts into the store what has come. Raises `ProviderError`."""
     turn.tools.copies.write(batch.contents)
     batch.contents.clear()
 

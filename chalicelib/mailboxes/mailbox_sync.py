@@ -9,11 +9,9 @@ from chalicelib.mailboxes.folder_sync import sync_folder, try_again
 from chalicelib.mailboxes.folders import KnownFolder
 from chalicelib.mailboxes.report import Trouble
 from chalicelib.mailboxes.sameness import same_messages
+from chalicelib.mailboxes.settling import settle
 from chalicelib.mailboxes.turn import Turn
 from chalicelib.providers.imap.port import Folder, ImapError
-
-# E-mails of one transaction.
-SETTLED = 500
 
 STORM = (
     "uidvalidity",
@@ -45,19 +43,8 @@ def sync_mailbox(turn: Turn) -> tuple[bool, list[Trouble]]:
         turn.counts.update(turn.tools.parsing.catch_up(turn.held, turn.over))
     done, troubles = _Sync(turn).run()
     if turn.held.has_unsettled or turn.counts["emails"]:
-        done = _settle(turn) and done
+        done = settle(turn) and done
     return done, troubles
-
-
-def _settle(turn: Turn) -> bool:
-    """What the new e-mails mean. False when the time was up before the end."""
-    while not turn.over():
-        with turn.tools.desk.writing(turn.held) as connection:
-            counts = turn.tools.settle(connection, turn.held.id, SETTLED)
-        if not counts:
-            return True
-        turn.counts.update(counts)
-    return False
 
 
 class _Sync:

@@ -97,9 +97,12 @@ class Parsing:
         return self.save(held, self.read(held, raws))
 
     def read(self, held: Held, raws: Sequence[Raw]) -> Sequence[Read]:
-        """Parses these."""
+        """Parses these, and puts their attachments into the store. Raises `ProviderError`."""
         found = self._processes.read(held.business_id, raws) if self._processes else None
-        return read(held.business_id, raws, self._parse) if found is None else found
+        if found is None:
+            found = read(held.business_id, raws, self._parse)
+        self._copies.write({key: part for one in found for key, part in one.contents.items()})
+        return found
 
     def save(self, held: Held, found: Sequence[Read]) -> Counter[str]:
         """Saves what `read` gave; as `parse`."""
@@ -147,7 +150,6 @@ class Parsing:
         return Raw(row.id, content, row.internal_date, stub)
 
     def _save(self, held: Held, good: Sequence[Read]) -> Counter[str]:
-        self._copies.write({key: part for one in good for key, part in one.contents.items()})
         try:
             with self._desk.writing(held) as connection:
                 _store(connection, held, good)

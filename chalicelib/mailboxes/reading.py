@@ -3,20 +3,16 @@ fetched in batches, each of which is committed with its places and the cursor.""
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from contextvars import copy_context
 from itertools import islice
 
 from chalicelib.mail.identity import head
 from chalicelib.mailboxes import places
-from chalicelib.mailboxes.fetching import Batch, commit, fetch
+from chalicelib.mailboxes.fetching import commit, fetch, store
 from chalicelib.mailboxes.folders import KnownFolder
-from chalicelib.mailboxes.parsed_rows import Raw, Read
+from chalicelib.mailboxes.pipeline import Pipeline
 from chalicelib.mailboxes.places import Alike
 from chalicelib.mailboxes.turn import Limits, Turn
 from chalicelib.providers.imap.port import ImapError, Listed
@@ -49,11 +45,7 @@ def take_in(
     parts = list(batches(listed, matched, turn.tools.limits))
     if len(parts) == 1:
         return _one(turn, folder, parts[0], matched, cursor=cursor)
-    with (
-        ThreadPoolExecutor(1, thread_name_prefix="inbox-parse") as parser,
-        ThreadPoolExecutor(1, thread_name_prefix="inbox-commit") as committer,
-    ):
-        return _pipelined(turn, folder, parts, matched, committer, parser, cursor=cursor)
+    return _pipelined(turn, folder, parts, matched, cursor=cursor)
 
 
 def _one(
@@ -68,6 +60,7 @@ def _one(
         return False
     with turn.tools.memory.lent(_needs(turn, listed, matched)):
         batch = fetch(turn, listed, matched)
+        store(turn, batch)
         raws = commit(turn, folder, batch, cursor=cursor)
         turn.counts.update(turn.tools.parsing.parse(turn.held, raws))
     if batch.cut is not None:
@@ -80,58 +73,24 @@ def _pipelined(
     folder: KnownFolder,
     parts: Sequence[Sequence[Listed]],
     matched: dict[int, int],
-    committer: Executor,
-    parser: Executor,
     *,
     cursor: bool,
 ) -> bool:
-    """While one batch is on the line, the one before is committed and the one before that parsed,
-    in their order. What was parsed is saved by whom commits: there is one connection."""
-
-    def finish(batch: Batch, lent: ExitStack) -> Future[Future[None]]:
-        with lent:
-            raws = commit(turn, folder, batch, cursor=cursor)
-            return parser.submit(copy_context().run, parse, raws, lent.pop_all())
-
-    def parse(raws: Sequence[Raw], lent: ExitStack) -> Future[None]:
-        with lent:
-            found = turn.tools.parsing.read(turn.held, raws)
-            return committer.submit(copy_context().run, save, found, lent.pop_all())
-
-    def save(found: Sequence[Read], lent: ExitStack) -> None:
-        with lent:
-            turn.counts.update(turn.tools.parsing.save(turn.held, found))
-
-    under_way: deque[Future[Future[Future[None]]]] = deque()
     cut: ImapError | None = None
     done = 0
-    try:
+    with Pipeline(turn, folder, cursor=cursor) as pipeline:
         for listed in parts:
             if turn.over() or cut is not None:
                 break
-            with ExitStack() as stack:
-                stack.enter_context(turn.tools.memory.lent(_needs(turn, listed, matched)))
+            with ExitStack() as lent:
+                lent.enter_context(turn.tools.memory.lent(_needs(turn, listed, matched)))
                 batch = fetch(turn, listed, matched)
-                while len(under_way) > 2:
-                    _end(under_way.popleft())
-                context = copy_context()
-                under_way.append(committer.submit(context.run, finish, batch, stack.pop_all()))
+                pipeline.put(batch, lent.pop_all())
             cut = batch.cut
             done += 1
-        while under_way:
-            _end(under_way.popleft())
-    finally:
-        # After an error: what is committed is parsed, or a try of it would be lost.
-        for left in under_way:
-            with contextlib.suppress(Exception):
-                _end(left)
     if cut is not None:
         raise cut
     return done == len(parts)
-
-
-def _end(under_way: Future[Future[Future[None]]]) -> None:
-    under_way.result().result().result()
 
 
 def _needs(turn: Turn, listed: Sequence[Listed], matched: dict[int, int]) -> int:

@@ -49,13 +49,15 @@ class Tools:
 
 @dataclass
 class Turn:
-    """One mailbox being read by one thread. `over` tells that its time is up."""
+    """One mailbox being read by one thread. `over` tells that its time is up; `parsed`: e-mails, in
+    this turn, that wait to be settled while others are read (`settling`)."""
 
     tools: Tools
     held: Held
     session: MailSession
     over: Callable[[], bool]
     counts: Counter[str] = field(default_factory=Counter)
+    parsed: int = 0
 
     @property
     def since(self) -> date | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeGuard
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from chalicelib.errors import SettingsError
+from chalicelib.errors import ProviderError, SettingsError
 from chalicelib.providers.https import Answer, AnswerLost, HttpsClient, NotSent, usable
 from chalicelib.providers.imap.port import ImapError
 
@@ -80,6 +80,10 @@ class TokenIssuer:
         self._call_timeout = call_timeout
 
     @property
+    def base_url(self) -> str:
+        return self._base
+
+    @property
     def longest_call(self) -> float:
         """Seconds that a `renew` takes at most, name look-up apart."""
         return self._connect_timeout + self._call_timeout
@@ -142,6 +146,43 @@ class TokenIssuer:
             code,
             f"Le service de connexion de {_NAME[self.issuer]} {what} : nouvel essai plus tard.",
         )
+
+
+def google_base(url: str | None) -> str:
+    """Where Google is asked, by the setting of an application; Google itself without one. Raises
+    `SettingsError`."""
+    return TokenIssuer(url).base_url if url else _BASE["google"]
+
+
+def revoke(refresh_token: str, *, base_url: str) -> bool:
+    """Gives Google back what a refresh token stands for, with every access token of it
+    (developers.google.com/identity/protocols/oauth2/web-server#tokenrevoke). Whether it was good
+    until now; it may be repeated. Raises `ProviderError`, transient unless Google refuses the
+    request; a lost answer is transient too."""
+    client = HttpsClient(base_url, connect_timeout=5, call_timeout=15)
+    try:
+        answer = client.call(
+            "POST",
+            "/revoke",
+            {"Content-Type": "application/x-www-form-urlencoded"},
+            urlencode({"token": refresh_token}).encode("ascii"),
+        )
+    except (NotSent, AnswerLost):
+        raise ProviderError(
+            "google", "Google ne répond pas.", permanent=False, code="revoke_unreachable"
+        ) from None
+    finally:
+        client.close()
+    error = (answer.json_object() or {}).get("error")
+    if answer.status == 200 or (answer.status == 400 and error == "invalid_token"):
+        return answer.status == 200
+    raise ProviderError(
+        "google",
+        f"Google ne retire pas l'accès d'une boîte (réponse {answer.status}).",
+        permanent=answer.status in (400, 401, 403),
+        code=f"revoke_{answer.status}",
+        retry_after=answer.retry_after(),
+    )
 
 
 def _is_token(found: Any) -> TypeGuard[str]:

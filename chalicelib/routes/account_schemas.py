@@ -30,7 +30,7 @@ _DELETION = record(
         },
         "zone": TEXT,
         "requestedAt": INSTANT,
-        "requestedBy": {"enum": ["user", "operator", "application"]},
+        "requestedBy": {"enum": ["user", "operator", "application", "replay"]},
         "scheduledAt": INSTANT,
         "remainingDays": {
             "type": ["integer", "null"],
@@ -50,15 +50,31 @@ _DELETION = record(
         "errorCode": TEXT_OR_NULL,
     }
 )
+_HOLD = {
+    "id": NUMBER,
+    "businessId": TEXT,
+    "userId": {"type": ["string", "null"], "description": "Null: the whole business."},
+    "placedAt": INSTANT,
+    "placedBy": TEXT,
+    "reason": TEXT,
+    "liftedAt": INSTANT_OR_NULL,
+    "liftedBy": TEXT_OR_NULL,
+    "liftReason": TEXT_OR_NULL,
+}
 ACCOUNTS: Mapping[str, Schema] = {
     "Deletion": record({"success": SUCCESS, "deletion": _DELETION}),
     "Deletions": record(
         {"success": SUCCESS, "deletions": array(_DELETION), "before": NUMBER_OR_NULL}
     ),
+    "Hold": record({"success": SUCCESS, "hold": record(_HOLD, {"stopped": NUMBER})}),
+    "Holds": record({"success": SUCCESS, "holds": array(record(_HOLD)), "before": NUMBER_OR_NULL}),
     "Approved": record({"success": SUCCESS, "approved": array(NUMBER), "left": array(NUMBER)}),
 }
 ANSWERED: Mapping[tuple[str, str], str] = {
     **{(method, "/users/{id}/deletion"): "Deletion" for method in ("GET", "POST", "DELETE")},
     ("GET", "/deletions"): "Deletions",
     ("POST", "/deletions/approve"): "Approved",
+    ("GET", "/holds"): "Holds",
+    ("POST", "/holds"): "Hold",
+    ("POST", "/holds/{id}/lift"): "Hold",
 }

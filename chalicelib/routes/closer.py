@@ -40,7 +40,12 @@ def show_leads(call: Call) -> Answer:
     with snapshot(call.engine) as connection:
         reader = closer_link.reader(connection, link)
         content = closer_page.content(
-            connection, reader, link.ends_at, page=_page(call), acted_on=_id(call.query("id"))
+            connection,
+            reader,
+            link.ends_at,
+            page=_page(call),
+            acted_on=_id(call.query("id")),
+            undone=call.query("was") == "undo",
         )
     return pages.page("closer", content, leads_to=closer_page.WHATSAPP)
 
@@ -70,13 +75,15 @@ def act_on_lead(call: Call) -> Answer:
         return _to(found.link)
     # The list again, at what has become of this one; relative, so that any address does.
     where = {"page": str(_page(call)), "id": str(number)}
+    if act == "undo":
+        where["was"] = act
     return _to(f"?{urlencode(where)}#{closer_page.RESULT}")
 
 
 def _act(
     connection: Connection, reader: Reader, number: int, act: str, reason: str
 ) -> Proposal | None:
-    from chalicelib.domain.leads import proposals
+    from chalicelib.domain.leads import proposals, undo
     from chalicelib.domain.leads.reasons import SKIPPED
 
     whose = (connection, reader.business_id, reader.user_id, number)
@@ -84,6 +91,8 @@ def _act(
         return proposals.open_(*whose)
     if act == "sent":
         return proposals.confirm(*whose)
+    if act == "undo":
+        return undo.undo(*whose)
     if act == "skip" and reason in SKIPPED:
         return proposals.skip(*whose, reason)
     raise BadRequest(UNKNOWN)
@@ -132,6 +141,7 @@ ROUTES = (
         query={
             "page": "Which page of a long list, from 1.",
             "id": "The follow-up whose outcome is told.",
+            "was": "`undo`: the tap was to take it back.",
         },
         responses={200: "The follow-ups to send, the oldest first, and what was done today."}
         | _ERRORS,
@@ -140,15 +150,17 @@ ROUTES = (
         "/closer/{token}",
         ("POST",),
         act_on_lead,
-        summary="Opens a follow-up in WhatsApp, or says that it was sent or is skipped.",
+        summary="Opens a follow-up in WhatsApp, says that it was sent or is skipped, or takes that "
+        "it was sent back.",
         access="open",
         media="text/html",
         body={
             "id": {"type": "string", "description": "The follow-up."},
             "act": {
                 "type": "string",
-                "description": "`open`, `sent`, or `skip:REASON` (`replied`, `opted_out`, "
-                "`wrong_number`, `not_now`, `other`). Doing it again changes nothing.",
+                "description": "`open`, `sent`, `undo` (of `sent`, for ten minutes), or "
+                "`skip:REASON` (`replied`, `opted_out`, `wrong_number`, `not_now`, "
+                "`other`). Doing it again changes nothing.",
             },
         },
         responses={

@@ -28,30 +28,36 @@ _LONGEST_PART: Final = 180
 
 
 def content(
-    connection: Connection, reader: Reader, ends_at: datetime, *, page: int, acted_on: int | None
+    connection: Connection,
+    reader: Reader,
+    ends_at: datetime,
+    *,
+    page: int,
+    acted_on: int | None,
+    undone: bool = False,
 ) -> Row:
     """What `templates/pages/closer.html` takes. `page` from 1, the last one for a number beyond;
-    `acted_on`: the follow-up that a tap was about."""
+    `acted_on`: the follow-up that a tap was about, `undone`: that the tap was to take it back."""
     from chalicelib.domain.leads import closer_day, proposals
 
-    due = proposals.due_of(connection, reader.business_id, reader.user_id, reader.clock)
-    withdrawn = proposals.withdrawn_of(connection, reader.business_id, reader.user_id, reader.clock)
+    whose = (reader.business_id, reader.user_id, reader.clock)
+    due = proposals.due_of(connection, *whose, page=page, per_page=PER_PAGE)
+    withdrawn = proposals.withdrawn_of(connection, *whose)
     last_of = closer_day.last_numbers(connection, reader.business_id)
-    pages = max(1, -(-len(due) // PER_PAGE))
-    page = min(page, pages)
-    shown = due[(page - 1) * PER_PAGE : page * PER_PAGE]
+    pages = max(1, -(-due.total // PER_PAGE))
     return {
         "business": reader.business,
         "reader": reader.name,
-        "notice": None if acted_on is None else _notice(connection, reader, acted_on),
-        "count": len(due),
-        "cut": len(due) == proposals.LISTED,
-        "page": page,
+        "notice": None if acted_on is None else _notice(connection, reader, acted_on, undone),
+        "count": due.total,
+        "page": min(page, pages),
         "pages": pages,
-        "leads": [_lead(found, last_of(found.stage), reader.zone) for found in shown],
+        "leads": [_lead(found, last_of(found.stage), reader.zone) for found in due.proposals],
         "reasons": _reasons(),
         "withdrawn": [_withdrawn(found) for found in withdrawn[:PER_PAGE]],
-        "done": [_done(found, reader.zone) for found in closer_day.done_today(connection, reader)],
+        "done": [
+            _done(found, reader, acted_on) for found in closer_day.done_today(connection, reader)
+        ],
         "ends_at": ends_at,
         "zone": reader.zone.key,
     }
@@ -94,20 +100,31 @@ def _ended(found: Proposal) -> str:
     return typographie(ENDED.get(found.reason or "expired", ""))
 
 
-def _done(found: Done, zone: ZoneInfo) -> Row:
+def _done(found: Done, reader: Reader, acted_on: int | None) -> Row:
     from chalicelib.domain.leads.reasons import SKIPPED
     from chalicelib.outbox.formats import typographie
 
     why = typographie(SKIPPED.get(found.reason or "", ""))
     return {
         "name": _named(found.name),
-        "at": _clock(found.settled_at, zone),
+        "at": _clock(found.settled_at, reader.zone),
+        # Of the one that the notice is about, it is there.
+        "undo": str(found.id)
+        if found.state == "confirmed" and found.id != acted_on and _is_recent(found, reader)
+        else None,
         "what": "envoyée" if found.state == "confirmed" else "passée",
         "why": why if found.state == "skipped" else None,
     }
 
 
-def _notice(connection: Connection, reader: Reader, number: int) -> Row | None:
+def _is_recent(found: Done | Proposal, reader: Reader) -> bool:
+    """Whether a confirmation may still be taken back, as far as time goes."""
+    from chalicelib.domain.leads.undo import UNDONE_WITHIN
+
+    return found.settled_at is not None and found.settled_at > reader.clock - UNDONE_WITHIN
+
+
+def _notice(connection: Connection, reader: Reader, number: int, undone: bool) -> Row | None:
     """What has become of a follow-up: as it is now, whatever the address says."""
     from chalicelib.domain.leads import proposals
     from chalicelib.domain.leads.reasons import SKIPPED
@@ -118,13 +135,19 @@ def _notice(connection: Connection, reader: Reader, number: int) -> Row | None:
         return {"text": typographie("Cette relance n'est pas ou plus dans votre liste."),
                 "alert": True}  # fmt: skip
     if found.state == "confirmed":
-        return {"name": _named(found.name), "text": "relance notée comme envoyée.", "alert": False}
+        if undone:
+            text = "trop tard pour l'annuler : la relance reste notée comme envoyée."
+            return {"name": _named(found.name), "text": typographie(text), "alert": True}
+        undo = str(number) if _is_recent(found, reader) else None
+        return {"name": _named(found.name), "text": "relance notée comme envoyée.",
+                "alert": False, "undo": undo}  # fmt: skip
     if found.state == "skipped":
         why = SKIPPED.get(found.reason or "", "")
         text = typographie(f"relance passée{f' ({why})' if why else ''}.")
         return {"name": _named(found.name), "text": text, "alert": False}
     if found.link is not None:
-        return None
+        text = "relance remise dans la liste, elle ne compte plus comme envoyée."
+        return {"name": _named(found.name), "text": text, "alert": False} if undone else None
     why = _ended(found)
     text = f"cette relance ne doit plus partir{f' ({why})' if why else ''}."
     return {"name": _named(found.name), "text": text, "alert": True}

@@ -184,7 +184,12 @@ SCHEMAS: Mapping[str, Schema] = {
 ANSWERS: Mapping[tuple[str, str], str] = {
     ("GET", "/gestion/auto-relance"): "LeadsRun",
     ("POST", "/gestion/auto-relance"): "LeadsRun",
+    ("GET", "/leads"): "Leads",
     ("GET", "/leads/explain"): "ExplainedLeads",
+    ("POST", "/leads/pause"): "PausedLead",
+    ("POST", "/leads/resume"): "PausedLead",
+    ("POST", "/closers/link"): "CloserLink",
+    ("POST", "/closers/revoke"): "RevokedLinks",
     ("GET", "/jobs"): "Jobs",
     ("POST", "/jobs/{job}/pause"): "ChangedJob",
     ("POST", "/jobs/{job}/resume"): "ChangedJob",

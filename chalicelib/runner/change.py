@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
 
-from chalicelib import logs
-from chalicelib.db.sqlstate import database_error
+from chalicelib.db.refusals import unless_refused
 from chalicelib.runner.job import Batch, ItemError, Outcome, Preview, Run
 
 
@@ -44,14 +42,15 @@ class Tolerated:
     why: str
 
     def apply(self, run: Run, connection: Connection, batch: Batch) -> Outcome:
-        try:
-            with connection.begin_nested():
-                return self.change.apply(run, connection, batch)
-        except DBAPIError as error:
-            if database_error(error) is not None:
-                raise
-            logs.warning("change_not_written", run_id=str(run.id), error=error)
-            return Outcome({}, [ItemError("", self.change.counted_as, "not_writable", self.why)])
+        outcome = unless_refused(
+            connection,
+            lambda: self.change.apply(run, connection, batch),
+            "change_not_written",
+            run_id=str(run.id),
+        )
+        if outcome is not None:
+            return outcome
+        return Outcome({}, [ItemError("", self.change.counted_as, "not_writable", self.why)])
 
     def preview(self, run: Run, connection: Connection, batch: Batch) -> Preview:
         return self.change.preview(run, connection, batch)

@@ -1,1 +1,1 @@
-"""Real input: the invoices that a small business exports from its invoicing software."""
+"""Real input: what a small business exports from the software that it has."""

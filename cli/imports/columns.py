@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from chalicelib.errors import BadRequest
@@ -124,10 +124,13 @@ class MissingColumns(BadRequest):
 @dataclass(frozen=True)
 class Columns:
     """The columns of one kind of file. `names`: field → its names, after `_name`. `required`:
-    field → its title, as people are told of it."""
+    field → its title, as people are told of it. `again`: field → the one that its title names the
+    second time, as Outlook writes a day and an hour. `instead`: field → one that serves as well."""
 
     names: Mapping[str, Sequence[str]]
     required: Mapping[str, str]
+    again: Mapping[str, str] = field(default_factory=dict)
+    instead: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def _ranks(self) -> dict[str, tuple[str, int]]:
@@ -141,10 +144,13 @@ class Columns:
         """Field → position of its column, for the fields that this header names."""
         found: dict[str, tuple[int, int]] = {}
         for position, title in enumerate(header):
-            field, rank = self._ranks.get(_name(title), ("", 0))
-            if field and (field not in found or rank < found[field][0]):
-                found[field] = (rank, position)
-        return {field: position for field, (_, position) in found.items()}
+            name, rank = self._ranks.get(_name(title), ("", 0))
+            if name in self.again and name in found and rank == found[name][0]:
+                # A column that has the other's own name wins over it.
+                name, rank = self.again[name], len(self._ranks)
+            if name and (name not in found or rank < found[name][0]):
+                found[name] = (rank, position)
+        return {name: position for name, (_, position) in found.items()}
 
     def score(self, cells: Sequence[str]) -> int:
         """How many fields these cells name; 0 when they cannot be a header, as a title line."""
@@ -153,11 +159,16 @@ class Columns:
         found = len(self.recognise(cells))
         return found if found >= 2 else 0
 
-    def require(self, header: Sequence[str]) -> dict[str, int]:
-        """The recognised columns. Raises `MissingColumns`, in French, naming what is missing and
-        what was found."""
+    def require(self, header: Sequence[str], *, without: str = "") -> dict[str, int]:
+        """The recognised columns, except one that somebody does `without`. Raises
+        `MissingColumns`, in French, naming what is missing and what was found."""
         columns = self.recognise(header)
-        missing = [f"« {title} »" for field, title in self.required.items() if field not in columns]
+        columns.pop(without, None)
+        missing = [
+            f"« {title} »"
+            for name, title in self.required.items()
+            if name != without and not {name, self.instead.get(name)} & columns.keys()
+        ]
         if missing:
             found = ", ".join(f"« {shown(title)} »" for title in header if title.strip())
             one = len(missing) == 1

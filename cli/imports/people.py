@@ -1,98 +1,28 @@
 """Users and leads of a file → `ponctuel.users` and `leads`, in one transaction.
 
 A line is somebody known by code, which is the id; else by e-mail address; else, for a lead, by
-telephone number; else by name, unless the addresses or numbers contradict. An empty cell keeps
-what is there.
+telephone number, unless both address and name are others; else by name, unless the addresses or
+numbers contradict. An empty cell keeps what is there.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from sqlalchemy import Connection, text
 
-from chalicelib.errors import BadRequest
 from chalicelib.outbox import windows
-from chalicelib.outbox.contacts import Channel, normalised
 from cli.imports.csv_file import find_table
 from cli.imports.decoding import opened
-from cli.imports.folding import clean, fold, illegible, shown
+from cli.imports.folding import clean, fold, shown
 from cli.imports.identifiers import hashed_identifier, identifier
 from cli.imports.invoice_line import BLANK, Reject
-from cli.imports.people_columns import LEADS, USERS, Subject
+from cli.imports.known import CHANNELS, Known, UnknownPersonError, contact, keys
+from cli.imports.people_columns import LEADS, USERS
 from cli.imports.result import CHUNK, Counts, require_business, transaction
-
-LONGEST = 200
-CHANNELS: Mapping[str, Channel] = {"email": "email", "phone": "whatsapp"}
-
-
-class UnknownPersonError(ValueError):
-    """Nobody, or more than one, is meant. Its text is French."""
-
-
-@dataclass(slots=True)
-class Known:
-    """Those whom a business has, by all that may name them."""
-
-    by_id: dict[str, Mapping[str, str]] = field(default_factory=dict)
-    by_key: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
-
-    def add(self, id: str, person: Mapping[str, str]) -> None:
-        self.by_id[id] = keys = _keys(person)
-        for key in keys.items():
-            self.by_key[key].add(id)
-
-    def find(self, person: Mapping[str, str]) -> str | None:
-        """The id of whom a line describes, None when it is nobody. Raises `UnknownPersonError`."""
-        for name, key in (keys := _keys(person)).items():
-            found = {
-                id
-                for id in self.by_key.get((name, key), ())
-                if name != "name"
-                or not any(
-                    keys[other] != theirs
-                    for other, theirs in self.by_id[id].items()
-                    if other in keys
-                )
-            }
-            if len(found) > 1:
-                raise UnknownPersonError(
-                    f"plusieurs fiches correspondent à « {shown(person[name])} » : ajoutez le code"
-                )
-            if found:
-                return found.pop()
-        return None
-
-    def named(self, words: str) -> str:
-        """The id that these words name: an id, an address or a name."""
-        if words in self.by_id:
-            return words
-        found = self.find({"email": words}) or self.find({"name": words})
-        if found is None:
-            raise UnknownPersonError(f"« {shown(words)} » n'est le nom d'aucun utilisateur")
-        return found
-
-
-def _keys(person: Mapping[str, str]) -> dict[str, str]:
-    """The e-mail address, number and name as they are compared, the surest first."""
-    keys: dict[str, str] = {}
-    for name, channel in CHANNELS.items():
-        if value := person.get(name):
-            keys[name] = _contact(channel, value) or value.casefold()
-    if value := person.get("name"):
-        keys["name"] = fold(value) or value.casefold()
-    return keys
-
-
-def _contact(channel: Channel, value: str) -> str:
-    try:
-        return normalised(channel, value)
-    except BadRequest:
-        return ""
+from cli.imports.subject import Subject
 
 
 def import_users(
@@ -140,7 +70,7 @@ def _import(
                 id = identifier(code) if (code := values.pop("code", "")) else known.find(who)
             except UnknownPersonError as error:
                 id, reasons = None, [*reasons, str(error)]
-            id = id or hashed_identifier("|".join(_keys(who).values()))
+            id = id or hashed_identifier("|".join(keys(who).values()))
             if not reasons and id in lines:
                 reasons = [f"la même fiche est déjà à la ligne {lines[id]} du fichier"]
             if reasons:
@@ -153,12 +83,12 @@ def _import(
             stated.append(values | {"id": id})
         for start in range(0, len(stated), CHUNK):
             chunk = stated[start : start + CHUNK]
-            _store(connection, subject, business_id, chunk, result, dry_run=dry_run)
+            subject.store(connection, business_id, chunk, result, dry_run=dry_run)
     return result
 
 
 def _identity(subject: Subject, values: Mapping[str, str]) -> dict[str, str]:
-    """What tells somebody from others: colleagues share a telephone, leads do not."""
+    """What tells somebody from others: colleagues share a telephone."""
     names = ("name", "email") if subject is USERS else ("name", "email", "phone")
     return {name: values[name] for name in names if values.get(name)}
 
@@ -189,46 +119,19 @@ def _read(
         if cell in BLANK:
             if name in subject.columns.required:
                 reasons.append(f"{label} : la case est vide")
-        elif len(cell) > LONGEST or illegible(cell):
-            reasons.append(f"{label} : trop long ou illisible")
+        elif fault := subject.fault(name, cell):
+            reasons.append(fault)
         elif name in subject.words:
-            if fold(cell) in subject.words[name]:
-                values[name] = subject.words[name][fold(cell)]
-            else:
-                reasons.append(f"{label} : « {shown(cell)} » n'est pas connu")
+            values[name] = subject.words[name][fold(cell)]
         elif name == "zone" and windows.zone(cell) is None:
             reasons.append(f"{label} : « {shown(cell)} » n'est pas un fuseau (Europe/Paris…)")
         elif name == "closer_id":
             try:
-                values[name] = users.named(cell)
+                values[name] = users.user(cell)
             except UnknownPersonError as error:
                 reasons.append(f"{label} : {error}")
-        elif name in CHANNELS and not _contact(CHANNELS[name], cell):
+        elif name in CHANNELS and not contact(CHANNELS[name], cell):
             remarks.append(f"{label} : personne ne peut être joint ainsi")
         else:
             values[name] = cell
     return values, reasons, remarks
-
-
-def _store(
-    connection: Connection,
-    subject: Subject,
-    business_id: str,
-    chunk: Iterable[Mapping[str, str]],
-    result: Counts,
-    *,
-    dry_run: bool,
-) -> None:
-    rows = list(chunk)
-    parameters = {"business": business_id} | {
-        name: [row.get(name) for row in rows] for name in ("id", *subject.types)
-    }
-    if dry_run:
-        counts = connection.execute(text(subject.count), parameters).one()
-        created, updated = len(rows) - counts.existing, counts.changed
-    else:
-        updated = connection.execute(text(subject.update), parameters).rowcount
-        created = connection.execute(text(subject.insert), parameters).rowcount
-    result.created += created
-    result.updated += updated
-    result.unchanged += len(rows) - created - updated

@@ -18,13 +18,15 @@ MAX_REJECTS_KEPT = 10_000
 
 @dataclass(slots=True)
 class Counts:
-    """What an import did, or would do. `rejects` holds the first 10,000 of the `rejected` lines;
-    `remarks`: lines that were imported without something, 10,000 at most."""
+    """What an import did, or would do. `ignored`: lines that are nothing of the kind (totals,
+    notes). `rejects` holds the first 10,000 of the `rejected` lines; `remarks`: lines that were
+    imported and of which something is to be told, 10,000 at most."""
 
     created: int = 0
     updated: int = 0
     unchanged: int = 0
     rejected: int = 0
+    ignored: int = 0
     rejects: list[Reject] = field(default_factory=list)
     remarks: list[Reject] = field(default_factory=list)
 
@@ -42,6 +44,11 @@ class Counts:
 def transaction(connection: Connection) -> Iterator[None]:
     """A transaction of its own, or a savepoint of the caller's."""
     with connection.begin_nested() if connection.in_transaction() else connection.begin():
+        # It is idle while a huge file is read, for longer than the engine's sessions may be.
+        connection.execute(
+            text("SELECT set_config('idle_in_transaction_session_timeout', :none, true)"),
+            {"none": "0"},
+        )
         yield
 
 

@@ -24,9 +24,8 @@ from cli.imports.result import CHUNK, Counts, require_business, transaction
 
 @dataclass(slots=True)
 class ImportResult(Counts):
-    """The first counts are invoices; `ignored` counts total lines."""
+    """The first counts are invoices."""
 
-    ignored: int = 0
     customers_created: int = 0
 
 

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -91,6 +91,19 @@ class Stage:
         answer = self.client.post("/deletions/approve", asked)
         return {name: _listed(answer, name) for name in ("approved", "left")}
 
+    def holds(self, where: Mapping[str, object], limit: int) -> list[Row]:
+        asked = _query(where) | {"limit": limit}
+        asked["lifted"] = "1" if where.get("lifted") else None
+        return list(plain(_listed(self.client.get("/holds", asked), "holds")))
+
+    def place_hold(self, business_id: str, user_id: str | None, reason: str) -> Row:
+        asked = {"business": business_id, "user": user_id, "reason": reason, "by": user()}
+        return _one(self.client.post("/holds", asked), "hold")
+
+    def lift_hold(self, number: int, reason: str) -> Row:
+        asked = {"reason": reason, "by": user()}
+        return _one(self.client.post(f"/holds/{number}/lift", asked), "hold")
+
     def inbound(self, where: Mapping[str, object], limit: int) -> list[Row]:
         answer = self.client.get("/inbound", {**_query(where), "limit": limit})
         return list(plain(_listed(answer, "inbound")))
@@ -122,6 +135,30 @@ class Stage:
     def explain_lead(self, id: str, business_id: str | None, *, force: bool) -> list[Row]:
         asked = {"id": id, "business": business_id} | ({"force": "1"} if force else {})
         return list(plain(_listed(self.client.get("/leads/explain", asked), "leads")))
+
+    def leads(
+        self, where: Mapping[str, str | None], *, due: bool, paused: bool, limit: int
+    ) -> list[Row]:
+        asked = {**_query(where), "limit": limit}
+        asked |= {name: "1" for name, on in (("due", due), ("paused", paused)) if on}
+        return list(plain(_listed(self.client.get("/leads", asked), "leads")))
+
+    def pause_lead(self, id: str, business_id: str | None, until: date | None, reason: str) -> Row:
+        asked: Row = {"id": id, "business": business_id, "reason": reason, "by": user()}
+        asked["until"] = None if until is None else until.isoformat()
+        return _without_success(self.client.post("/leads/pause", asked))
+
+    def resume_lead(self, id: str, business_id: str | None, reason: str) -> Row:
+        asked = {"id": id, "business": business_id, "reason": reason, "by": user()}
+        return _without_success(self.client.post("/leads/resume", asked))
+
+    def closer_link(self, closer: str, business_id: str | None) -> Row:
+        asked = {"closer": closer, "business": business_id}
+        return _without_success(self.client.post("/closers/link", asked))
+
+    def revoke_closer_links(self, closer: str, business_id: str | None) -> Row:
+        asked = {"closer": closer, "business": business_id, "by": user()}
+        return _without_success(self.client.post("/closers/revoke", asked))
 
     def pending(self, business_id: str | None, limit: int) -> Row:
         asked = {"business": business_id, "limit": limit}
@@ -159,9 +196,9 @@ def _deletion_of(user_id: str) -> str:
     return f"/users/{quote(user_id, safe='')}/deletion"
 
 
-def _one(answer: Row) -> Row:
-    """The deletion of an answer. Raises `StageError`, as `_listed`."""
-    found = plain(answer.get("deletion"))
+def _one(answer: Row, name: str = "deletion") -> Row:
+    """The only thing in an answer. Raises `StageError`, as `_listed`."""
+    found = plain(answer.get(name))
     if not isinstance(found, dict):
         raise OTHER_VERSION
     return found

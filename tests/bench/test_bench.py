@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import Engine, make_url, text
 
 from bench import (
+    agenda,
     draining,
     erasing,
     http_floor,
@@ -28,11 +29,12 @@ from bench import (
     whatsapp_draining,
 )
 from bench.__main__ import NAMES, main
+from bench.agenda_sample import AgendaSample
 from bench.database import Server
 from bench.machine import here
 from bench.measure import Measure, table
 from bench.processes import processor_seconds
-from bench.sample import Sample, fill
+from bench.sample import Sample
 from chalicelib.domain.billing import queries
 from chalicelib.domain.billing.calendar import calendar_at
 from chalicelib.mail.parse import parse
@@ -52,7 +54,8 @@ NEW = Sample("new", invoices=200, unpaid=60, due=40)
 def engine(database: Database, monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setenv("LOG_LEVEL", "ERROR")
     with database.begin() as connection:
-        fill(connection, TINY)
+        TINY.fill(connection)
+        connection.exec_driver_sql("ANALYZE")
     return database.engine()
 
 
@@ -80,6 +83,25 @@ def test_the_job_the_floor_and_the_orm_loop_plan_the_same_messages(
     assert by_hand == by_the_job == planned(engine)
     assert {step for *_, step in by_hand} == {"2"}
     assert len(by_hand) == TINY.due
+
+
+def test_the_agenda_s_run_and_its_floor_write_the_same_rows(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "unix_sock" not in make_url(database.url).query:
+        pytest.skip("the floor is typed into the embedded server's psql")
+    monkeypatch.setenv("LOG_LEVEL", "ERROR")
+    sample = AgendaSample("agenda_tiny", 2_000, 2_000, 400)
+    with database.begin() as connection:
+        sample.fill(connection)
+    engine = database.engine()
+    took, by_hand = agenda.typed(engine)
+    elapsed, by_the_job = agenda.run(engine)
+    assert took > 0
+    assert elapsed > 0
+    assert by_hand == by_the_job
+    told = [by_hand[f"told agenda.{kind}"] for kind in ("invoice_overdue", "task_overdue")]
+    assert (*told, by_hand["told agenda.appointment"]) == sample.newly_due
 
 
 @pytest.fixture
@@ -187,7 +209,7 @@ def test_a_process_is_charged_with_what_it_started() -> None:
 @pytest.mark.parametrize("sample", [TINY, NEW])
 def test_of_a_sample_exactly_what_it_says_is_due(database: Database, sample: Sample) -> None:
     with database.begin() as connection:
-        fill(connection, sample)
+        sample.fill(connection)
         calendar = dict(calendar_at(connection, datetime.now(UTC)).parameters)
         due = connection.execute(text(queries.CUSTOMERS_DUE), calendar | {"force": False})
         assert len(due.all()) == sample.due

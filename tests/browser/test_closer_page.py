@@ -149,6 +149,25 @@ def test_two_quick_taps_are_one(closer: Deployment, chromium: Any) -> None:
     assert lead["followups"] == 1
 
 
+def test_a_slip_is_taken_back_by_one_tap_or_two(
+    closer: Deployment, chromium: Any, tmp_path: Path
+) -> None:
+    with screen(chromium) as page:
+        page.goto(address())
+        card(page, "Claire").get_by_role("button", name="C’est envoyé").tap()
+        page.get_by_role("status").get_by_text("notée comme envoyée").wait_for()
+        shot(page, tmp_path, "undo-offered")
+        page.get_by_role("button", name="Je ne l’ai pas envoyée : Claire Rivière").dblclick()
+        page.get_by_role("status").get_by_text("remise dans la liste").wait_for()
+        assert card(page, "Claire").get_by_text("À faire").is_visible()
+        assert findings(page) == []
+        shot(page, tmp_path, "undone")
+        page.reload()
+        assert states(closer) == ["proposed", "proposed", "opened"]
+    (lead,) = closer.rows("SELECT followups FROM ponctuel.leads WHERE id = 'L1'")
+    assert lead["followups"] == 0
+
+
 def focused(page: Any) -> str:
     name: str = page.evaluate(
         "() => { const at = document.activeElement;"

@@ -94,3 +94,43 @@ def test_what_waits_for_an_operator_is_approved_and_the_rest_is_left(
     assert "N'attendent pas d'accord : 2." in done.out
     assert deletions(accounts) == [("B1", "U1", "scheduled"), ("B2", "U1", "scheduled")]
     assert ponctuel("accounts", "approve", "1", *where).code == 1
+
+
+@pytest.mark.parametrize("where", [HERE, THERE])
+def test_a_hold_is_placed_listed_lifted_and_stays_in_the_history(
+    accounts: Deployment, ponctuel: CommandLine, where: tuple[str, ...]
+) -> None:
+    assert "Aucune conservation" in ponctuel("holds", "list", *where).out
+    of_one = ("--business", "B1", "--user", "U1")
+    placed = ponctuel("holds", "place", *of_one, "--reason", "dossier 7", *where)
+    assert placed.code == 0
+    assert "Conservation n° 1 imposée : B1, le compte U1." in placed.out
+    whole = ponctuel("holds", "place", "--business", "B2", "--reason", "contrôle", *where)
+    assert "toute l'entreprise" in whole.out
+    asked = ponctuel("accounts", "delete", "U1", "--business", "B1", *where)
+    assert "conservation imposée" in asked.words
+    listed = ponctuel("holds", "list", "--business", "B1", *where)
+    assert "1 B1 U1 10/03/2026 10:0" in listed.words
+    assert "dossier 7" in listed.words
+    assert "B2" not in listed.words
+    lifted = ponctuel("holds", "lift", "1", "--reason", "classé", *where)
+    assert (lifted.code, "Conservation n° 1 levée" in lifted.out) == (0, True)
+    assert "B1" not in ponctuel("holds", "list", *where).words
+    history = ponctuel("holds", "list", "--all", *where).words
+    assert "classé" in history
+    [kept] = accounts.rows("SELECT * FROM ponctuel.legal_holds WHERE business_id = 'B1'")
+    assert kept["placed_by"] == kept["lifted_by"] != ""
+
+
+@pytest.mark.parametrize("where", [HERE, THERE])
+def test_a_hold_that_cannot_be_is_refused_in_french(
+    accounts: Deployment, ponctuel: CommandLine, where: tuple[str, ...]
+) -> None:
+    without = ponctuel("holds", "place", "--business", "B1", *where)
+    assert (without.code, "--reason" in without.err) == (1, True)
+    blank = ponctuel("holds", "place", "--business", "B1", "--reason", " ", *where)
+    assert blank.code == 1
+    nobody = ponctuel("holds", "place", "--business", "B9", "--reason", "x", *where)
+    assert (nobody.code, "n'existe pas" in nobody.err) == (1, True)
+    unknown = ponctuel("holds", "lift", "4", "--reason", "x", *where)
+    assert (unknown.code, "Aucune conservation" in unknown.err) == (1, True)

@@ -91,7 +91,7 @@ def test_an_update_keeps_what_the_engine_knows(database: Database) -> None:
     [
         (";;;", "nom : la case est vide"),
         ("Café;Personne;;", "n'est le nom d'aucun utilisateur"),
-        ("Café;Jean;;", "plusieurs fiches"),
+        ("Café;Jean;;", "plusieurs utilisateurs s'appellent « Jean »"),
         ("Café;;Peut-être;", "n'est pas connu"),
         ("Café;;;Mars/Olympus", "n'est pas un fuseau"),
     ],
@@ -123,6 +123,27 @@ def test_the_same_person_twice_and_a_useless_number_are_told(database: Database)
         assert counts(result) == (1, 0, 0, 1)
         assert "déjà à la ligne 2" in result.rejects[0].reasons[0]
         assert result.remarks[0].line == 2
+
+
+def test_two_leads_who_share_a_number_stay_two(database: Database) -> None:
+    office = (
+        "Nom;E-mail;Téléphone\n"
+        "Marie Roux;marie@a.example;06 12 34 56 78\nJean Roux;jean@a.example;06 12 34 56 78\n"
+    )
+    with database.begin() as connection:
+        factories.business(connection)
+        assert counts(leads(connection, office)) == (2, 0, 0, 0)
+        assert counts(leads(connection, office)) == (0, 0, 2, 0)
+        # Without an address the name tells which; a new address alone makes nobody new.
+        again = "Nom;Téléphone;Étape\nJean Roux;+33612345678;Devis\n"
+        assert counts(leads(connection, again)) == (0, 1, 0, 0)
+        moved = "Nom;E-mail;Téléphone\nJean Roux;jean@b.example;06 12 34 56 78\n"
+        assert counts(leads(connection, moved)) == (0, 1, 0, 0)
+        third = leads(connection, "Nom;Téléphone\nLe standard;06 12 34 56 78\n")
+        assert "plusieurs fiches" in third.rejects[0].reasons[0]
+        jean, marie = rows(connection, "leads")
+        assert (jean["email"], jean["stage"]) == ("jean@b.example", "Devis")
+        assert (marie["email"], marie["stage"]) == ("marie@a.example", "nouveau")
 
 
 def test_the_documentation_lists_every_name() -> None:

@@ -11,9 +11,10 @@ import pytest
 
 import app
 from chalicelib.domain.accounts import requesting
+from chalicelib.domain.leads import pauses, proposals
 from cli.source import user
 from sandbox import http as gateway
-from tests import factories
+from tests import factories, lead_rows
 from tests.cli.command_line import CommandLine
 from tests.harness import TODAY, Deployment
 from tests.ledger_rows import inbound, webhook_event
@@ -47,6 +48,12 @@ COMMANDS = (
     ("accounts", "list", "--state", "bloquée"),
     ("accounts", "show", "U1"),
     ("quarantine", "list"),
+    ("leads", "list"),
+    ("leads", "list", "--due", "--business", "B1"),
+    ("leads", "list", "--paused", "--lead-stage", "nouveau", "--closer", "U1"),
+    ("leads", "show", "L1"),
+    ("leads", "show", "L2", "--business", "B1"),
+    ("explain", "lead", "L2"),
     ("preview", "followups", "--from", "2026-03-01", "--days", "40"),
 )
 
@@ -101,7 +108,21 @@ def lived(deployment: Deployment, stage: str) -> Deployment:
             factories.user(connection, id, role=role)
         for id in ("U1", "U3"):
             requesting.request(connection, id, "B1", by="user", days=30)
+    followed_up(deployment)
     return deployment
+
+
+def followed_up(deployment: Deployment) -> None:
+    """L1 of B1 is paused, L2 has been proposed and confirmed, L3 is due."""
+    settings = {"business_id": "B1", "followups_enabled": True}
+    lead_rows.insert(deployment, "lead_settings", settings)
+    for number in (1, 2, 3):
+        lead_rows.lead(deployment, f"L{number}", phone=f"06 39 98 00 0{number}")
+    with deployment.database.begin() as connection:
+        pauses.pause(connection, "L1", by="anne", why="en congés jusqu'à mi-avril")
+    id = lead_rows.proposal(deployment, "L2")
+    with deployment.database.begin() as connection:
+        assert proposals.confirm(connection, "B1", "U1", id)
 
 
 def told(deployment: Deployment) -> None:
@@ -235,6 +256,38 @@ def test_a_businesss_limits_are_set_from_afar(lived: Deployment, ponctuel: Comma
     assert [(row["per_day"], row["person_per_day"], row["set_by"]) for row in there] == [
         (None, 2, user())
     ]
+
+
+def test_a_lead_is_paused_and_resumed_from_afar(lived: Deployment, ponctuel: CommandLine) -> None:
+    asked = ("leads", "pause", "L3", "--until", "2026-12-24", *REASON, "--stage", "essai")
+    assert "Le lead L3 de B1 est en pause jusqu'au 25/12/2026 00:00." in ponctuel(*asked).words
+    (row,) = ponctuel("leads", "show", "L3", "--json").data
+    assert [(said["by"], said["why"], said["in_force"]) for said in row["pauses"]] == [
+        (user(), "vu avec le client", True)
+    ]
+    there = ponctuel("leads", "resume", "L3", "--json", "--stage", "essai").data
+    assert (there["business_id"], there["paused"], there["ends_at"]) == ("B1", False, None)
+    again = ponctuel("leads", "resume", "L3", "--stage", "essai")
+    assert (again.code, "n'est pas en pause" in again.err) == (1, True)
+
+
+def test_a_closer_s_link_is_given_and_taken_back_from_afar(
+    lived: Deployment, ponctuel: CommandLine, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("leads", "link", "U2", "--stage", "essai")
+    refused = ponctuel(*asked)
+    assert (refused.code, "LINK_SECRET" in refused.err) == (1, True)
+    monkeypatch.setenv("PUBLIC_URL", "https://ponctuel.example")
+    monkeypatch.setenv("LINK_SECRET", "the-link-secret-of-these-tests-0123456789")
+    said = ponctuel(*asked)
+    (link,) = [line for line in said.out.splitlines() if line.startswith("https://")]
+    path = link.removeprefix("https://ponctuel.example")
+    assert door.outside("GET", path).status == 200
+    taken = ponctuel("leads", "revoke", "U2", "--stage", "essai", "--json").data
+    assert (taken["business_id"], taken["user_id"]) == ("B1", "U2")
+    assert door.outside("GET", path).status == 404
+    (row,) = lived.rows("SELECT revoked_by FROM ponctuel.closer_link_revocations")
+    assert row["revoked_by"] == user()
 
 
 def test_ctrl_c_leaves_the_run_going_and_says_how_to_see_it(

@@ -155,6 +155,34 @@ def test_a_cadence_stops_and_what_was_proposed_is_withdrawn(
     assert len(proposed(deployment)) == 1
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "stage = 'devis', stage_since = ponctuel.clock()",
+        "status = 'won'",
+        "opted_out = true",
+        "replied_at = ponctuel.clock()",
+    ],
+)
+def test_what_changes_between_being_chosen_and_being_proposed_is_read_again(
+    deployment: Deployment, change: str
+) -> None:
+    # As the application would, at the moment at which the run has written down what it will do.
+    deployment.execute(
+        "CREATE FUNCTION meanwhile() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"UPDATE ponctuel.leads SET {change} WHERE business_id = 'B1'; RETURN NULL; END $$"
+    )
+    deployment.execute(
+        "CREATE TRIGGER meanwhile AFTER INSERT ON ponctuel.run_items "
+        "FOR EACH STATEMENT EXECUTE FUNCTION meanwhile()"
+    )
+    run(deployment)
+    assert proposed(deployment) == []
+    assert proposed(deployment, "B2") == [("L1", 1, "proposed")]
+    told = deployment.rows("SELECT business_id FROM ponctuel.notifications")
+    assert [row["business_id"] for row in told] == ["B2"]
+
+
 def test_an_answer_in_an_earlier_stage_does_not_stop_the_next_one_and_coming_back_begins_anew(
     deployment: Deployment,
 ) -> None:
@@ -267,6 +295,39 @@ def test_a_lead_without_closer_is_for_the_owners_and_without_anybody_it_waits(
     assert proposed(deployment, "B2") == []
 
 
+def test_a_lead_of_a_business_without_owner_is_its_administrators(deployment: Deployment) -> None:
+    rows.user(deployment, "U2", name="Ali Ben", role="admin")
+    rows.user(deployment, "U3", name="Zoé", role="member")
+    deployment.execute("UPDATE ponctuel.users SET active = false WHERE id = 'U1'")
+    deployment.execute("UPDATE ponctuel.users SET role = 'member' WHERE id = 'U0'")
+    deployment.execute("UPDATE ponctuel.leads SET closer_id = NULL WHERE business_id = 'B1'")
+    run(deployment)
+    told = deployment.rows("SELECT user_id FROM ponctuel.notifications WHERE business_id = 'B1'")
+    assert [row["user_id"] for row in told] == ["U2"]
+    deployment.deliver()
+    assert subjects(deployment, "u2@b1.example") == ["Claire Rivière\u00a0: un lead à relancer"]
+    now = deployment.clock()
+    with deployment.database.begin() as connection:
+        due = proposals.due_of(connection, "B1", "U2", now)
+        assert [one.lead_id for one in due.proposals] == ["L1"]
+        assert proposals.due_of(connection, "B1", "U3", now).total == 0
+        assert proposals.confirm(connection, "B1", "U2", due.proposals[0].id).changed  # type: ignore[union-attr]
+
+
+def test_notifications_that_cannot_be_written_stop_neither_a_run_nor_a_tap(
+    deployment: Deployment,
+) -> None:
+    rows.notification(deployment)
+    deployment.execute("ALTER TABLE ponctuel.notifications ADD CHECK (title = '') NOT VALID")
+    deployment.tick(JOB, hours=6)
+    assert deployment.last_run(JOB)["status"] == "partial"
+    errors = deployment.rows("SELECT DISTINCT item FROM ponctuel.run_errors ORDER BY item")
+    assert [row["item"] for row in errors] == ["notifications", "notifications_resolved"]
+    deployment.deliver()
+    assert subjects(deployment) == ["Claire Rivière\u00a0: un lead à relancer"]
+    act(deployment, "confirm")
+
+
 def test_a_lead_that_changes_hands_is_proposed_to_the_new_closer(deployment: Deployment) -> None:
     run(deployment)
     rows.user(deployment, "U2", name="Karim Benali")
@@ -325,7 +386,7 @@ def test_names_of_any_length_with_signs_and_emoji_arrive_as_they_are(
     run(deployment)
     with deployment.database.begin() as connection:
         for business, expected in (("B1", "Zoé & Fils #1 🏡 {{ 7*7 }} 100 % <b>"), ("B2", "🏡")):
-            (due,) = proposals.due_of(connection, business, "U1", NOW)
+            (due,) = proposals.due_of(connection, business, "U1", NOW).proposals
             assert expected in due.text
             assert due.link is not None
             assert len(due.link) < 3000

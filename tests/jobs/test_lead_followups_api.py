@@ -135,6 +135,26 @@ def test_a_stop_after_planning_keeps_the_message_from_leaving_and_the_next_ones_
     assert counted(deployment)["B1"] == 0
 
 
+def test_a_stop_after_the_message_was_claimed_and_its_quota_reserved_still_keeps_it(
+    deployment: Deployment,
+) -> None:
+    deployment.execute(
+        "CREATE FUNCTION meanwhile() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "INSERT INTO ponctuel.suppressions (business_id, channel, contact, reason, at) "
+        f"VALUES ('B1', 'whatsapp', '{PHONE}', 'stop', ponctuel.clock()) "
+        "ON CONFLICT DO NOTHING; RETURN NULL; END $$"
+    )
+    deployment.execute(
+        "CREATE TRIGGER meanwhile AFTER UPDATE ON ponctuel.messages FOR EACH ROW "
+        "WHEN (NEW.state = 'claimed' AND NEW.business_id = 'B1') EXECUTE FUNCTION meanwhile()"
+    )
+    run(deployment)
+    assert messages(deployment) == [("1", "cancelled", "opted_out")]
+    assert messages(deployment, "B2") == [("1", "accepted", None)]
+    assert len(deployment.twilio.accepted()) == 1
+    assert counted(deployment)["B1"] == 0
+
+
 def test_a_template_that_whatsapp_has_paused_counts_for_nothing_until_it_is_back(
     deployment: Deployment,
 ) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from datetime import UTC, datetime, timedelta
 from email.header import Header
 from email.utils import format_datetime, formataddr
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from chalicelib.mail import structure
@@ -97,10 +98,19 @@ def test_a_subject_is_read_however_it_is_encoded(value: bytes, text: str) -> Non
     assert header_text(value)[0] == text
 
 
+def _is_utf8(data: bytes) -> bool:
+    """Whether it could be, even if cut in the middle of its last character."""
+    try:
+        return bool(getincrementaldecoder("utf-8")().decode(data)) and not data.isascii()
+    except UnicodeDecodeError:
+        return False
+
+
 @given(FRENCH, st.sampled_from(["utf-8", "iso-8859-15", "cp1252"]))
 def test_what_the_standard_library_encodes_is_read_back(text: str, charset: str) -> None:
     try:
         coded = Header(text, charset, maxlinelen=40).encode(linesep="\r\n")
+        assume(charset == "utf-8" or not _is_utf8(text.encode(charset)))  # read as such: a guess
     except UnicodeEncodeError:
         return
     assert header_text(coded.encode())[0] == " ".join(text.split())

@@ -44,7 +44,8 @@ class Row:
 
     def missing(self) -> list[str]:
         """What the proof of a fully counted job has to add up to, and does not."""
-        needs = BY_NAME[self.proof].needs if self.job in (FULL, "engine") else {}
+        proof = BY_NAME[self.proof]
+        needs = proof.needs if proof.is_full(self.job) else {}
         return [
             f"{self.job}/{self.proof}: {self.done[name]} {name} of {least}"
             for name, least in needs.items()

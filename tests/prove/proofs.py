@@ -12,7 +12,9 @@ from functools import partial
 
 from chalicelib import jobs
 from tests.domain.accounts import proof as accounts
+from tests.domain.agenda import proof as agenda
 from tests.domain.inbox import proof as inbox
+from tests.domain.leads import proof as leads
 from tests.mail import proofs as parser
 from tests.outbox import state_machine
 from tests.prove.seeds import Seed
@@ -45,7 +47,7 @@ class Proof:
     """`cases` of a job, given the points that it passes; `full` and `few` trials of each.
     `cost_s`: about how long one takes, so that long ones begin first; past `limit_s` it hangs.
     `needs`: what all trials of the fully counted job have to add up to; it has `at_least` that many
-    of them, however few its cases are."""
+    of them, however few its cases are. `only`: the one job that it is about, counted fully."""
 
     name: str
     trial: Trial
@@ -57,17 +59,22 @@ class Proof:
     needs: Mapping[str, int] = field(default_factory=dict)
     at_least: int = 0
     of_engine: bool = False
+    only: str | None = None
 
     def seeds(self, job: str, points: Sequence[str], share: float = 1.0) -> list[Seed]:
         """All trials of a job; `share` of them, at least one of each case."""
-        if self.of_engine != (job == ENGINE):
+        if self.of_engine != (job == ENGINE) or self.only not in (None, job):
             return []
         cases = self.cases(job, points)
         count = self.few
-        if job in (FULL, ENGINE):
+        if self.is_full(job):
             count = max(self.full, math.ceil(self.at_least / max(1, len(cases))))
         wanted = max(1, round(count * share)) if count else 0
         return [Seed(job, self.name, case, n) for case in cases for n in range(wanted)]
+
+    def is_full(self, job: str) -> bool:
+        """Whether this job has all of its trials."""
+        return job in (FULL, ENGINE, self.only)
 
 
 def _all_points(_job: str, points: Sequence[str]) -> Sequence[str]:
@@ -179,6 +186,26 @@ PROOFS = (
         limit_s=300,
         needs={"examples": 200},
         of_engine=True,
+    ),
+    Proof(
+        "agenda-histories",
+        agenda.trial,
+        6,
+        cases=_always(tuple(agenda.CASES)),
+        cost_s=60,
+        limit_s=900,
+        needs={"days": 2000, "told": 500, "reminders": 200},
+        only=agenda.JOB,
+    ),
+    Proof(
+        "lead-histories",
+        leads.trial,
+        6,
+        cases=_always(tuple(leads.CASES)),
+        cost_s=60,
+        limit_s=900,
+        needs={"days": 600, "followups": 200, "messages": 100},
+        only=leads.JOB,
     ),
     Proof("side-by-side", storm.side_by_side_trial, 25, cost_s=1.5),
     Proof("clock-changes", clock_changes.job_trial, 1, 1, cases=_days, cost_s=8),

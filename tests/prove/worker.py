@@ -80,8 +80,10 @@ def main() -> None:
     points = {name: sorted(passes(bench.deployment, name)) for name in names}
     _tell(answers, {"ready": True, "points": points, "postgresql": _version(bench.deployment)})
     while True:
+        seed = Seed.parse(seeds.get())
+        # Not before the next seed is there: the log of the trial before is kept until then.
         os.ftruncate(descriptor, 0)
-        _tell(answers, _tried(bench, Seed.parse(seeds.get())))
+        _tell(answers, _tried(bench, seed))
 
 
 def _tried(bench: Bench, seed: Seed) -> dict[str, Any]:

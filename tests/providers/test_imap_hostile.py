@@ -364,7 +364,7 @@ def test_what_comes_in_between_is_not_taken_for_an_answer(tmp_path: Path) -> Non
         found = list(ours.messages([1, 2, 3, 5, 6, 7], in_memory=MB, folder=tmp_path))
     assert found == [
         Fetched(1, b"abc", size=3),
-        Fetched(2, b'q"q', size=3, flags=("a", "b")),
+        Fetched(2, b'q"q', size=3),
         Fetched(5, b"\x00\x01", size=2),
         Fetched(6, b"", size=0),
         Fetched(3, None),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -30,9 +31,10 @@ def provider(port: int, **changes: object) -> SmtpProvider:
     return SmtpProvider(SmtpSettings(**options))  # type: ignore[arg-type] # checked at run time
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[SmtpSandbox]:
-    with SmtpSandbox(tmp_path / "mail") as sandbox:
+@pytest.fixture(params=["in groups", "one by one"])
+def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SmtpSandbox]:
+    """As it takes commands."""
+    with SmtpSandbox(tmp_path / "mail", pipelining=request.param == "in groups") as sandbox:
         yield sandbox
 
 
@@ -158,6 +160,68 @@ def test_a_lost_answer_is_unknown_whatever_really_happened(
     sender.close()
 
 
+def test_a_copy_that_is_taken_does_not_carry_a_refused_message(
+    server: SmtpSandbox, sender: SmtpProvider
+) -> None:
+    server.fail("refuse_permanent", recipient="client", count=1)
+    message = mail(to=("client@exemple.fr",), cc=("comptable@exemple.fr",))
+    error = outcome(sender, message)
+    assert isinstance(error, ProviderError)
+    assert error.code == "550 5.1.1"
+    assert server.accepted() == []
+    assert isinstance(outcome(sender, message), Accepted)
+    assert len(server.accepted()) == 1
+
+
+IN_GROUPS = b"250-wire\r\n250 PIPELINING\r\n"
+
+
+def test_a_refusal_of_the_first_command_of_a_group_leaves_the_connection_usable() -> None:
+    conversations = 0
+
+    def counted(client: socket.socket) -> None:
+        nonlocal conversations
+        conversations += 1
+        smtp(
+            ehlo=IN_GROUPS,
+            mail=[b"550 5.7.1 not you\r\n", b"250 ok\r\n"],
+            rcpt=[b"503 no\r\n", b"250 ok\r\n"],
+            data=[b"503 no\r\n", b"354 go on\r\n"],
+        )(client)
+
+    with serving(counted) as port, contextlib.closing(provider(port)) as sender:
+        error = outcome(sender, mail(to=("client@exemple.fr",), cc=()))
+        assert isinstance(error, ProviderError)
+        assert "5.7.1" in str(error)
+        accepted = outcome(sender, mail(to=("client@exemple.fr",), cc=()))
+    assert isinstance(accepted, Accepted)
+    assert conversations == 1
+
+
+def test_a_server_that_refuses_and_hangs_up_in_the_middle_of_a_group_has_refused() -> None:
+    with serving(smtp(ehlo=IN_GROUPS, mail=b"550 5.7.1 not you\r\n", rcpt=None)) as port:
+        error = once(port)
+    assert isinstance(error, ProviderError)
+    assert "5.7.1" in str(error)
+
+
+def test_a_server_that_asks_for_the_content_of_nobodys_message_gets_none() -> None:
+    received = b""
+
+    def content(client: socket.socket) -> None:
+        nonlocal received
+        while piece := client.recv(65536):
+            received += piece
+
+    refuses = smtp(
+        ehlo=IN_GROUPS, rcpt=b"550 5.1.1 unknown\r\n", data=b"354 go on\r\n", content=content
+    )
+    with serving(refuses) as port:
+        error = once(port, mail(to=("client@exemple.fr",), cc=()))
+    assert isinstance(error, ProviderError)
+    assert (error.code, received) == ("550 5.1.1", b"")
+
+
 def test_an_answer_that_is_slow_but_comes_is_an_answer(
     server: SmtpSandbox, sender: SmtpProvider
 ) -> None:
@@ -170,12 +234,13 @@ def test_an_answer_that_is_slow_but_comes_is_an_answer(
 def test_wherever_the_connection_breaks_the_outcome_is_told_as_it_is(
     server: SmtpSandbox, failure: Failure, connection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bursts on a fresh connection: EHLO, MAIL, RCPT, DATA, content; on one that has been idle,
-    RSET first; on one that has just taken a message, MAIL at once."""
+    """Bursts on a fresh connection: EHLO, MAIL, RCPT, DATA (these three at once, if they may be),
+    content; on one that has been idle, RSET first; on one that has just taken a message, MAIL at
+    once."""
     kept = connection != "new"
     if connection == "idle":
         monkeypatch.setattr(smtp_module, "_PROBE_AFTER", 0)
-    last = 4 if connection == "just used" else 5
+    last = (1 if server.pipelining else 3) + (1 if connection == "just used" else 2)
     with Proxy((server.host, server.port)) as proxy:
         for burst in range(1, last + 1):
             patience = 0.4 if failure == "half_open" else 2

@@ -104,6 +104,15 @@ def test_what_is_deleted_is_gone_and_may_be_deleted_again(storage: Storage) -> N
     assert storage.read(f"{KEY}.eml", max_bytes=1) == b"y"
 
 
+def test_the_keys_of_a_folder_are_told_with_those_below_it_and_no_others(storage: Storage) -> None:
+    assert storage.keys("traces") == []
+    for key in ("traces/b/2.json", "traces/a.json", "traces/b/1.json", "traces-2/x", "x"):
+        storage.write(key, b"x")
+    assert storage.keys("traces") == ["traces/a.json", "traces/b/1.json", "traces/b/2.json"]
+    with pytest.raises(AttachmentUnavailable):
+        storage.keys("../traces")
+
+
 @pytest.mark.parametrize("kind", ["folder", "s3"])
 def test_a_large_file_is_never_in_memory_as_a_whole(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest, aws_credentials: None

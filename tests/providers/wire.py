@@ -69,23 +69,24 @@ def smtp(**answers: Answer | list[Answer]) -> Conversation:
     def conversation(client: socket.socket) -> None:
         left = {point: list(chosen) for point, chosen in usual.items() if isinstance(chosen, list)}
 
-        def answer(point: str) -> bool:
+        def answer(point: str) -> bytes:
+            """What was said; nothing where the conversation is over."""
             chosen = usual.get(point, b"250 ok\r\n")
             if isinstance(chosen, list):
                 chosen = left[point].pop(0) if left[point] else b"250 ok\r\n"
             if isinstance(chosen, bytes):
                 client.sendall(chosen)
-                return True
+                return chosen
             if chosen is not None:
                 chosen(client)
-            return False
+            return b""
 
         with client.makefile("rb") as lines:
             going_on = answer("greeting")
             while going_on and (line := lines.readline()):
                 point = line.split()[0].decode().lower()
                 going_on = answer(point)
-                if going_on and point == "data" and usual["data"] == b"354 go on\r\n":
+                if point == "data" and going_on == b"354 go on\r\n":
                     while lines.readline() not in (b".\r\n", b""):
                         pass
                     going_on = answer("content")

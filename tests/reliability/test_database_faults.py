@@ -19,6 +19,7 @@ from sandbox.proxy import Failure
 from tests.database import Database
 from tests.harness import NOW, Deployment
 from tests.reliability.database_faults import FAILURES, commits_trial, cuts_trial
+from tests.reliability.sample import dealt
 from tests.reliability.scenarios import SCENARIOS, verdict
 from tests.reliability.wire import SOCKET_TIMEOUT_S, Hurried, Wire, wired
 from tests.runner.probe import DUE, Stand
@@ -89,8 +90,7 @@ def test_a_database_that_says_nothing_holds_the_process_no_longer_than_its_time_
     assert not SCENARIOS[job].verify(deployment, SCENARIOS[job].expected)
 
 
-@pytest.mark.parametrize("failure", FAILURES)
-@pytest.mark.parametrize("job", jobs.NAMES)
+@pytest.mark.parametrize(("job", "failure"), dealt(FAILURES))
 def test_a_connection_that_breaks_anywhere_loses_nothing_and_repeats_nothing(
     deployment: Deployment, job: str, failure: Failure
 ) -> None:

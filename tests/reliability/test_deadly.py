@@ -6,15 +6,11 @@ import random
 
 import pytest
 
-from chalicelib import jobs
 from chalicelib.outbox.claim import QUARANTINE_CLAIMS, SUSPECT_CLAIMS
 from tests.harness import Deployment
 from tests.reliability import deadly
-from tests.reliability.scenarios import SCENARIOS
+from tests.reliability.sample import dealt
 from tests.runner.probe import Probe, job
-
-# The jobs whose scenario sends the letters that these tests make deadly.
-SENDING = [name for name in SCENARIOS if jobs.job(name).delivers != "nothing"]
 
 
 @pytest.mark.parametrize("n", range(2))
@@ -38,8 +34,7 @@ def test_an_item_in_quarantine_is_left_out_until_it_is_released(deployment: Depl
     assert stand.done().count("i05") == 1
 
 
-@pytest.mark.parametrize("where", ["render", "send"])
-@pytest.mark.parametrize("job", SENDING)
+@pytest.mark.parametrize(("job", "where"), dealt(("render", "send"), of_calls=("render", "send")))
 def test_a_letter_that_kills_the_process_is_set_aside_or_uncertain_and_the_others_are_sent(
     deployment: Deployment, job: str, where: str
 ) -> None:

@@ -143,6 +143,48 @@ def test_it_counts_once_when_it_is_said_to_be_sent_however_often_one_taps(closer
     assert followup(closer)["settled_by"] == "closer:U1"
 
 
+UNDO = "Je ne l’ai pas envoyée"
+
+
+def test_one_tap_takes_back_that_it_was_sent(closer: Door) -> None:
+    shown = after(closer, tap(closer, "sent"))
+    assert shown.count(UNDO) == 1
+    for _ in range(2):
+        shown = after(closer, tap(closer, "undo"))
+        assert "relance remise dans la liste, elle ne compte plus comme envoyée." in shown
+        assert "Claire Rivière À faire" in shown
+    assert state(closer) == "proposed"
+    (lead,) = closer.deployment.rows("SELECT * FROM ponctuel.leads")
+    assert (lead["followups"], lead["last_followup_at"]) == (0, None)
+    assert UNDO in after(closer, tap(closer, "sent"))
+
+
+def test_it_is_offered_for_ten_minutes_among_what_was_done_and_then_says_that_it_is_too_late(
+    closer: Door,
+) -> None:
+    tap(closer, "sent")
+    assert words(closer.outside("GET", path())).count(UNDO) == 1
+    closer.deployment.database.advance(timedelta(minutes=11))
+    assert UNDO not in words(closer.outside("GET", path()))
+    shown = after(closer, tap(closer, "undo"))
+    assert "trop tard pour l’annuler : la relance reste notée comme envoyée." in shown
+    assert state(closer) == "confirmed"
+
+
+def test_where_the_cadence_has_gone_on_it_cannot_be_taken_back(closer: Door) -> None:
+    tap(closer, "sent")
+    lead_rows.proposal(closer.deployment, number=2)
+    assert "trop tard" in after(closer, tap(closer, "undo"))
+    assert state(closer) == "confirmed"
+
+
+def test_what_was_skipped_is_not_taken_back(closer: Door) -> None:
+    after(closer, tap(closer, "skip:not_now"))
+    shown = after(closer, tap(closer, "undo"))
+    assert UNDO not in shown
+    assert state(closer) == "skipped"
+
+
 def test_two_telephones_at_the_same_moment_count_it_once(closer: Door) -> None:
     together = threading.Barrier(4)
 
@@ -453,12 +495,14 @@ def test_the_oldest_promise_comes_first_twenty_a_page(closer: Door) -> None:
     assert "Page 2 sur 3" in after(closer, reply)
 
 
-def test_of_five_hundred_the_oldest_are_listed_and_the_page_stays_small(closer: Door) -> None:
+def test_of_five_hundred_none_is_out_of_reach_and_the_page_stays_small(closer: Door) -> None:
     many(closer, 500)
     reply = closer.outside("GET", path())
-    assert "Voici les 200 relances les plus anciennes" in words(reply)
-    assert "Page 1 sur 10" in words(reply)
+    assert "501 relances à faire" in words(reply)
+    assert "Page 1 sur 26" in words(reply)
     assert len(reply.body) < 150_000
+    assert names(closer.outside("GET", path() + "?page=26")) == ["Claire Rivière"]
+    assert len(names(closer.outside("GET", path() + "?page=25"))) == 20
 
 
 def test_one_proposal_that_whatsapp_cannot_take_does_not_hide_the_others(closer: Door) -> None:

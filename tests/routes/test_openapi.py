@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no types
 from openapi_spec_validator import validate
 
@@ -18,6 +19,7 @@ DELETIONS = "/users/process-account-deletions"
 LIMITS = {"business": "B1", "channel": "email", "per_day": 5}
 LEADS = "/gestion/auto-relance"
 OVERDUE = "/cron/check-overdue-and-reminders"
+HOLD = {"business": "B1", "user": "U1", "reason": "dossier 7"}
 DECISION = {"decision": "skip", "document": "invoice", "number": "F1", "reason": "vu"}
 
 
@@ -41,7 +43,11 @@ def test_the_description_says_who_may_call(door: Door) -> None:
     assert "security" not in paths["/health"]["get"]
 
 
-def test_every_route_answers_what_its_schema_says(door: Door) -> None:
+def test_every_route_answers_what_its_schema_says(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUBLIC_URL", "https://ponctuel.example")
+    monkeypatch.setenv("LINK_SECRET", "the-link-secret-of-these-tests-0123456789")
     document = door.outside("GET", "/openapi.json").json()
     door.deployment.open_business()
     door.deployment.invoice()
@@ -101,6 +107,9 @@ def test_every_route_answers_what_its_schema_says(door: Door) -> None:
         ),
         ("/deletions", "get", door.get("/deletions").json()),
         ("/deletions/approve", "post", door.post("/deletions/approve", {"ids": [1]}).json()),
+        ("/holds", "post", door.post("/holds", HOLD).json()),
+        ("/holds", "get", door.get("/holds").json()),
+        ("/holds/{id}/lift", "post", door.post("/holds/1/lift", {"reason": "classé"}).json()),
         ("/quarantine", "get", door.get("/quarantine").json()),
         ("/health", "get", door.outside("GET", "/health").json()),
         ("/health", "get", door.get("/health", query={"deep": "1"}).json()),
@@ -201,5 +210,20 @@ def followed_up(door: Door) -> list[tuple[str, str, Any]]:
     lead_rows.lead(door.deployment, business_id="B9")
     return [
         (LEADS, "get", door.get(LEADS).json()),
+        *paused(door),
+    ]
+
+
+def paused(door: Door) -> list[tuple[str, str, Any]]:
+    """A lead paused and resumed, told each time, and its closer's link given and taken back."""
+    pause = {"id": "L1", "business": "B9", "until": "2026-03-20", "reason": "en congés"}
+    closer = {"closer": "U1", "business": "B9"}
+    return [
+        ("/leads", "get", door.get("/leads").json()),
+        ("/leads/pause", "post", door.post("/leads/pause", pause).json()),
+        ("/leads", "get", door.get("/leads", query={"paused": "1"}).json()),
         ("/leads/explain", "get", door.get("/leads/explain", query={"id": "L1"}).json()),
+        ("/leads/resume", "post", door.post("/leads/resume", {"id": "L1"}).json()),
+        ("/closers/link", "post", door.post("/closers/link", closer).json()),
+        ("/closers/revoke", "post", door.post("/closers/revoke", closer).json()),
     ]

@@ -14,7 +14,7 @@ from chalicelib.runner.schedule import Schedule
 from tests.runner.brute_force import DAY, ZONES, at, changes, minute_of, parse_cron, random_case
 from tests.runner.eventbridge import MAX_LENGTH, parse_rule
 
-EXAMPLES = int(os.environ.get("PONCTUEL_EXAMPLES", "400"))
+EXAMPLES = int(os.environ.get("PONCTUEL_EXAMPLES", "150"))
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 # The schedules of the jobs, and the rules that they become.

@@ -26,7 +26,7 @@ from tests.runner.brute_force import (
     slots,
 )
 
-EXAMPLES = int(os.environ.get("PONCTUEL_EXAMPLES", "400"))
+EXAMPLES = int(os.environ.get("PONCTUEL_EXAMPLES", "150"))
 PARIS = ZoneInfo("Europe/Paris")
 PARIS_CHANGE_DAYS = [
     local

@@ -9,7 +9,13 @@ import pytest
 
 import app
 from sandbox import clock, demo, http, mail_answer, sample, sample_whatsapp, whatsapp_answer
-from sandbox.environment import MAILBOX_KEYS, MAILBOX_USER, UNSUBSCRIBE_SECRET, Environment
+from sandbox.environment import (
+    LINK_SECRET,
+    MAILBOX_KEYS,
+    MAILBOX_USER,
+    UNSUBSCRIBE_SECRET,
+    Environment,
+)
 from sandbox.imap import ImapSandbox
 from sandbox.whatsapp_twilio import TwilioSandbox
 from tests.harness import Deployment
@@ -36,6 +42,7 @@ def environment(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iter
             "WHATSAPP_URL": whatsapp.url,
             "TWILIO_AUTH_TOKEN": whatsapp.token,
             "PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "LINK_SECRET": LINK_SECRET,
             "UNSUBSCRIBE_SECRET": UNSUBSCRIBE_SECRET,
             "MAILBOX_KEYS": MAILBOX_KEYS,
             "INBOX_PRIVATE_HOSTS": "127.0.0.1",
@@ -89,6 +96,10 @@ def test_the_demo_tells_of_both_channels_a_night_a_stop_a_lost_answer_and_a_mail
         "À : u1@menuiserie-perrin.example",
         "Prise de mesures",
         "Messages de plus au passage de 9 h : 0.",
+        "Objet : Votre compte sera supprimé dans 7 jours",
+        "annulée par le lien de l'e-mail",
+        "trace, si une sauvegarde est restaurée",
+        "B9 Atelier Colin 2 04/11/2025 12/01/2026 31/12/2036",
         "Le registre et les serveurs du bac à sable concordent",
     ):
         assert sentence in told

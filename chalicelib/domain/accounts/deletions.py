@@ -50,7 +50,9 @@ REASONS: Final = {
     NOT_TOLD: "aucun message n'a pu prévenir la personne : à approuver",
     # Of what is being erased; each night tries again.
     "files_failed": "des documents ne peuvent pas être effacés du stockage",
+    "revoke_failed": "Google ne retire pas l'accès donné à une boîte aux lettres",
     "stripe_failed": "le client ne peut pas être effacé chez Stripe",
+    "tombstone_failed": "la trace de l'effacement ne peut pas être gardée dans le stockage",
     "erasing_failed": "une étape de l'effacement échoue nuit après nuit",
     "remains": "la vérification trouve encore des données de la personne",
 }

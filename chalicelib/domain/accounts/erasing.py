@@ -16,7 +16,14 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, text
 
 from chalicelib import logs
-from chalicelib.domain.accounts import erasure_lease, erasure_outside, erasure_steps, retention
+from chalicelib.domain.accounts import (
+    erasure_lease,
+    erasure_outside,
+    erasure_steps,
+    erasure_tokens,
+    retention,
+    tombstones,
+)
 from chalicelib.domain.accounts.deletions import LEGAL_HOLD
 from chalicelib.domain.accounts.erasure_lease import Held, Taken
 from chalicelib.domain.accounts.erasure_steps import Subjects
@@ -25,23 +32,32 @@ from chalicelib.errors import ItemFailed, LeaseLost, PonctuelError, ProviderErro
 from chalicelib.providers.storage.port import Storage
 from chalicelib.runner.deadline import Deadline
 from chalicelib.runner.job import Batch, ItemError, Outcome, Preview, Run
+from chalicelib.settings import Settings
 
 LOCKED: Final = erasure_lease.WAITING
 
 STEPS: Final[Mapping[str, erasure_steps.Step | None]] = {
+    "revoke": None,  # asks Google, before the mailboxes go
     "access": erasure_steps.access,
     "archive": erasure_steps.archive,
     "files": None,  # asks the store
     "stripe": None,
     "children": erasure_steps.children,
+    "tombstone": None,
     "parent": erasure_steps.parent,
 }
 _OUTSIDE: Final[Mapping[str, Callable[[Engine, Sequence[Taken]], Set[int]]]] = {
+    "revoke": erasure_tokens.with_tokens,
     "files": erasure_outside.with_files,
     "stripe": erasure_outside.with_customers,
 }
 # Why a deletion stands still, in the words of `deletions.REASONS`.
-_BLOCKED: Final = {"files": "files_failed", "stripe": "stripe_failed"}
+_BLOCKED: Final = {
+    "revoke": "revoke_failed",
+    "files": "files_failed",
+    "stripe": "stripe_failed",
+    "tombstone": "tombstone_failed",
+}
 
 # One transaction for the step of so many accounts: enough for what each statement costs to be
 # shared by many, few enough for a step to end in seconds.
@@ -71,6 +87,7 @@ class Tools:
     storage: Storage | None
     stripe_key: str | None
     secret: str | None
+    settings: Settings
 
 
 @dataclass(frozen=True)
@@ -84,7 +101,7 @@ class Erase:
         from chalicelib.settings import settings
 
         current = settings()
-        tools = Tools(open_store(current), current.stripe_api_key, current.link_secret)
+        tools = Tools(open_store(current), current.stripe_api_key, current.link_secret, current)
         with engine.connect() as connection:
             ready = last_letter(connection, [int(item) for _business, item in items])
         counts: Counter[str] = Counter()
@@ -190,11 +207,17 @@ def _apart(engine: Engine, group: Sequence[Taken], step: str) -> Set[int]:
 def _step(
     engine: Engine, group: Sequence[Taken], tools: Tools, step: str, deadline: Deadline
 ) -> bool:
-    """Whether it is done, and has its receipts. Several have nothing outside."""
+    """Whether it is done, and has its receipts. Of several, nobody is among `_OUTSIDE`."""
     if len(group) == 1 and step == "files":
         return erasure_outside.delete_files(engine, group[0], tools.storage, deadline)
     if len(group) == 1 and step == "stripe":
         erasure_outside.delete_customers(engine, group[0], tools.stripe_key)
+        return True
+    if len(group) == 1 and step == "revoke":
+        erasure_tokens.revoke(engine, group[0], tools.settings)
+        return True
+    if step == "tombstone":
+        tombstones.bury(engine, group, tools.storage, tools.secret)
         return True
     work = STEPS[step]
     with erasure_lease.writing(engine, group, step) as connection:

@@ -24,7 +24,15 @@ LEASE: Final = timedelta(minutes=10)
 BLOCKED_AFTER: Final = 3
 
 _OPEN = "d.state IN ('locked', 'erasing')"
+_HELD = HELD.format(who="d", whole="d.scope = 'business'")
 _UNTIL = f"ponctuel.clock() + interval '{int(LEASE.total_seconds())} seconds'"
+# Of a row that somebody else's account has too: they are being erased, and have let go of it before
+# us. Nothing of whom a hold keeps counts as let go.
+LET_GO: Final = f"""EXISTS (
+  SELECT 1 FROM ponctuel.account_deletions d JOIN ponctuel.erasure_receipts r
+    ON r.deletion_id = d.id AND r.step = '{{step}}'
+ WHERE d.business_id = {{row}}.business_id AND d.state = 'erasing' AND {{whose}}
+   AND NOT {_HELD})"""
 WAITING: Final = f"""
 SELECT d.business_id, d.id::text AS item FROM ponctuel.account_deletions d
  WHERE {_OPEN} AND (d.next_attempt_at IS NULL OR d.next_attempt_at <= CAST(:now AS timestamptz))
@@ -41,11 +49,11 @@ _FENCE = text(f"""
 UPDATE ponctuel.account_deletions d
    SET state = 'erasing', step = :step, leased_until = {_UNTIL}
   FROM {_OURS}
- WHERE d.id = o.id AND d.lease = o.lease AND {_OPEN} AND NOT {HELD.format(who="d")}
+ WHERE d.id = o.id AND d.lease = o.lease AND {_OPEN} AND NOT {_HELD}
 """)
 _IS_HELD = text(f"""
 SELECT d.id FROM ponctuel.account_deletions d
- WHERE d.id = ANY(CAST(:ids AS bigint[])) AND {HELD.format(who="d")} LIMIT 1
+ WHERE d.id = ANY(CAST(:ids AS bigint[])) AND {_HELD} LIMIT 1
 """)
 _DONE = text("""
 SELECT deletion_id, step FROM ponctuel.erasure_receipts

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, text
 
 from chalicelib.domain.accounts import retention
 from chalicelib.domain.accounts.archiving import delete_document
-from chalicelib.domain.accounts.erasure_lease import Taken
+from chalicelib.domain.accounts.erasure_lease import LET_GO, Taken
 from chalicelib.domain.accounts.retention import WHO
 from chalicelib.errors import ProviderError
 from chalicelib.providers import stripe
@@ -20,11 +20,6 @@ from chalicelib.runner.deadline import Deadline
 
 _AT_ONCE: Final = 50
 
-# Of a row of somebody else's: they are being erased too, and have let go of it before us.
-_LET_GO = """EXISTS (
-  SELECT 1 FROM ponctuel.account_deletions d JOIN ponctuel.erasure_receipts r
-    ON r.deletion_id = d.id AND r.step = '{step}'
- WHERE d.business_id = {row}.business_id AND d.state = 'erasing' AND {whose})"""
 _WHOLE = "d.scope = 'business'"
 # A key that somebody else's row names is theirs too.
 _KEYS = text(f"""
@@ -35,10 +30,10 @@ SELECT f.storage_key,
        OR EXISTS (SELECT 1 FROM ponctuel.email_attachments p WHERE p.stored_key = f.storage_key)
        OR EXISTS (SELECT 1 FROM ponctuel.invoices i WHERE i.pdf_key = f.storage_key
                      AND (i.business_id <> :business OR CAST(:scope AS text) = 'user')
-                     AND NOT {_LET_GO.format(step="files", row="i", whose=_WHOLE)})
+                     AND NOT {LET_GO.format(step="files", row="i", whose=_WHOLE)})
        OR EXISTS (SELECT 1 FROM ponctuel.quotes q WHERE q.pdf_key = f.storage_key
                      AND (q.business_id <> :business OR CAST(:scope AS text) = 'user')
-                     AND NOT {_LET_GO.format(step="files", row="q", whose=_WHOLE)})
+                     AND NOT {LET_GO.format(step="files", row="q", whose=_WHOLE)})
   FROM ponctuel.erasure_files f WHERE f.deletion_id = :id
  ORDER BY f.storage_key LIMIT :limit
 """)
@@ -59,7 +54,7 @@ SELECT DISTINCT w.number, u.stripe_customer_id, EXISTS (
           WHERE o.stripe_customer_id = u.stripe_customer_id
             AND (o.business_id <> u.business_id
                  OR (o.id <> u.id AND CAST(:scope AS text) = 'user'))
-            AND NOT {_LET_GO.format(step="stripe", row="o", whose=_HIS)}) AS others
+            AND NOT {LET_GO.format(step="stripe", row="o", whose=_HIS)}) AS others
   FROM who w JOIN ponctuel.users u ON u.business_id = w.business
    AND (u.id = w."user" OR CAST(:scope AS text) = 'business')
  WHERE u.stripe_customer_id <> ''

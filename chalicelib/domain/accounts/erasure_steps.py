@@ -140,7 +140,7 @@ def _per_number(
 def _run(connection: Connection, subjects: Subjects, phase: Phase) -> Counts:
     """What there is to do is asked for at once: somebody's view that cannot be written is not
     written where there is nothing to do. Raises `Moving`."""
-    writes = list(retention.writes(subjects.scope, phase))
+    writes = list(retention.statements(subjects.scope, phase))
     counts: dict[int, Counter[str]] = {number: Counter() for number in subjects.numbers}
     asked: dict[int, dict[int, int]] = {}
     asking = retention.at_once([write.counted for write in writes])

@@ -80,7 +80,7 @@ asked AS MATERIALIZED (
   SELECT DISTINCT d.business_id, d.user_id FROM ponctuel.account_deletions d JOIN taken USING (id)
 ), {_OTHERS}, standing AS MATERIALIZED (
 SELECT d.id, d.business_id, d.user_id, p.others, d.postponed, d.scheduled_at,
-       CASE WHEN {HELD.format(who="d")} THEN '{LEGAL_HOLD}'
+       CASE WHEN {HELD.format(who="d", whole="p.others = 0")} THEN '{LEGAL_HOLD}'
             WHEN u.id IS NULL AND d.approved_at IS NULL THEN '{NO_USER}'
             WHEN u.id IS NOT NULL AND d.wanted_at IS NOT NULL
                  AND d.wanted_at IS DISTINCT FROM {WANTED} THEN 'changed'

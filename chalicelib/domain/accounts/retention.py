@@ -78,7 +78,7 @@ def _counted(table: Table, where: str) -> str:
     )
 
 
-def writes(scope: str, phase: Phase) -> Iterator[Write]:
+def statements(scope: str, phase: Phase) -> Iterator[Write]:
     """Those of a phase, in order."""
     for table in TABLES:
         if table.phase != phase or not table.of:
@@ -96,6 +96,19 @@ def writes(scope: str, phase: Phase) -> Iterator[Write]:
         for column, (value, concerned) in table.detach.items():
             rows = f"{stays} AND {concerned} AND t.{column} IS DISTINCT FROM {value}"
             yield Write(table, rows, f"{column} = {value}")
+
+
+def writes(scope: str) -> Iterator[tuple[str, str, str]]:
+    """(table, right, column) of the domain's tables that erasing writes to, each once; the column
+    is empty for DELETE."""
+    for table in DOMAIN:
+        if scope == "business" and not table.survives:
+            yield table.name, "DELETE", ""
+            continue
+        if table.user:
+            yield table.name, "DELETE", ""
+        for column in table.detach:
+            yield table.name, "UPDATE", column
 
 
 def remains(scope: str) -> Iterator[tuple[str, str]]:

@@ -105,9 +105,38 @@ TABLES: Final = (
     ),
     Table(
         "legal_holds",
-        user="t.user_id = :user AND t.lifted_at IS NOT NULL",
+        detach={
+            "user_id": (
+                "'#' || CAST(:deletion AS text)",
+                (
+                    "(t.user_id = :user OR (CAST(:scope AS text) = 'business' "
+                    "AND t.user_id NOT LIKE '#%'))"
+                ),
+            ),
+        },
+        survives=True,
         personal="user_id",
-        plain="id business_id lifted_at",
+        kept={
+            "reason lift_reason": ("why somebody was not erased for a time: a file's number"),
+            "placed_by lifted_by": ("an operator"),
+        },
+        plain="id business_id placed_at lifted_at",
+    ),
+    Table(
+        "archive_accesses",
+        survives=True,
+        kept={
+            "accessed_by role": ("who read the archive: an operator"),
+            "reason": ("why: an operator's words"),
+        },
+        plain="id at action business_id archive_id",
+    ),
+    Table(
+        "erasure_tombstones",
+        survives=True,
+        plain=(
+            "key business_id deletion_id scope account secret account_created_at locked_at kept_at"
+        ),
     ),
     Table(
         "accounting_archive",

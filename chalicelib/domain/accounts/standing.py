@@ -27,10 +27,10 @@ WANTED = f"""CASE WHEN {_DATE} < '9000-01-01Z' THEN greatest({_DATE}, '1900-01-0
 # Of users: an address can be tried. Whether it is one is asked when the letter leaves.
 HAS_ADDRESS = "u.email LIKE '%_@_%'"
 
-# Open, in force, and this user's.
+# In force, and this user's; or anybody's of the business, where `whole` of it would go along.
 HELD = """EXISTS (SELECT 1 FROM ponctuel.legal_holds h
                WHERE h.business_id = {who}.business_id AND h.lifted_at IS NULL
-                 AND (h.user_id IS NULL OR h.user_id = {who}.user_id))"""
+                 AND (h.user_id IS NULL OR h.user_id = {who}.user_id OR {whole}))"""
 
 # Of the users that the CTE `asked` names (business_id, user_id): how many other active users of the
 # business, and owners, stay: `others` (…, others, owners). `goes` says of somebody's open deletion
@@ -73,7 +73,8 @@ WITH asked AS MATERIALIZED (
 ), {OTHERS.format(goes=_GOES)}
 SELECT a.business_id, a.user_id, u.id IS NOT NULL AS known, {WANTED} AS wanted,
        u.role = 'owner' AS is_owner, u.zone, u.name, b.name AS business, b.zone AS business_zone,
-       b.sender_email, p.others, p.owners, {HELD.format(who="a")} AS held, c.wanted_at AS declined,
+       b.sender_email, p.others, p.owners, c.wanted_at AS declined,
+       {HELD.format(who="a", whole="p.others = 0")} AS held,
        d.id, d.state, d.scheduled_at, d.wanted_at, d.blocked_reason, d.approved_at, d.requested_at,
        d.requested_by, d.locked_at, d.scope,
        greatest(ponctuel.clock(), CAST(:now AS timestamptz)) AS clock

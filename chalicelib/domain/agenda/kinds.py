@@ -13,15 +13,13 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from chalicelib.domain.agenda.appointments import APPOINTMENT, APPOINTMENTS, REMINDER
 from chalicelib.domain.agenda.people import PEOPLE, clocks_at
 from chalicelib.domain.agenda.queries import DIGEST, DIGEST_LATE_AFTER
 from chalicelib.domain.agenda.subjects import (
-    APPOINTMENT,
-    APPOINTMENTS,
     ESCALATIONS_DUE,
     INVOICE,
     INVOICES,
-    REMINDER,
     TASKS,
     Subjects,
     instant,

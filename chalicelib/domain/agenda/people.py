@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from chalicelib.domain.people.responsible import responsible
 from chalicelib.outbox.windows import zone
 from chalicelib.runner.job import Prepared, Run
 
@@ -22,7 +23,7 @@ SELECT zone FROM ponctuel.businesses
 
 # `businesses_here`: the active ones, with the day that it is there. `people`: their active users,
 # with their own wall clock and how they want to be told. `owners`: whom to tell of what belongs to
-# the business: its owners; its administrators where it has none.
+# the business.
 PEOPLE = f"""
 clocks AS MATERIALIZED (
   SELECT z.zone, z.today, z.clock FROM jsonb_to_recordset(CAST(:zones AS jsonb))
@@ -45,8 +46,7 @@ clocks AS MATERIALIZED (
    WHERE u.active
 ), owners AS MATERIALIZED (
   SELECT p.* FROM people p
-   WHERE p.role = 'owner' OR (p.role = 'admin' AND NOT EXISTS (
-           SELECT 1 FROM people o WHERE o.business_id = p.business_id AND o.role = 'owner'))
+   WHERE {responsible("p", "people")}
 )"""
 
 

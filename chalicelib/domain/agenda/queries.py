@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from chalicelib.domain.agenda.appointments import APPOINTMENT, NOT_BEGUN, STARTS
 from chalicelib.domain.agenda.people import PEOPLE
 from chalicelib.domain.agenda.subjects import (
-    APPOINTMENT,
+    EARLIEST_DAY,
     ESCALATION,
     ESCALATIONS_DUE,
     INVOICE,
     INVOICE_CYCLE,
     INVOICE_IS_OVERDUE,
     INVOICES,
-    NOT_BEGUN,
+    LATEST_DAY,
     OWED,
-    STARTS,
     TASK,
     TASK_CYCLE,
     TASKS,
@@ -30,6 +30,7 @@ WITH {PEOPLE}
 SELECT i.business_id, i.id AS item
   FROM ponctuel.invoices i JOIN businesses_here b ON b.business_id = i.business_id
  WHERE i.status IN ('sent','partial') AND {OWED} AND i.due_on < b.today
+   AND i.due_on < {LATEST_DAY}
 """
 # Noted in the ledger, of nobody: who marks an invoice by hand has a reason.
 _MARKED = "agenda.invoice_marked"
@@ -43,13 +44,17 @@ UPDATE ponctuel.invoices SET status = 'overdue'
  WHERE (business_id, id) IN (SELECT business_id, item FROM batch)
    AND status IN ('sent','partial') AND balance > 0
 """
+# From the few that have time again, and not from all that was ever marked.
 INVOICES_GIVEN_TIME = f"""
-WITH {PEOPLE}
-SELECT i.business_id, i.id AS item
-  FROM ponctuel.invoices i JOIN businesses_here b ON b.business_id = i.business_id
- WHERE i.status = 'overdue' AND i.balance > 0 AND i.due_on >= b.today
-   AND EXISTS (SELECT 1 FROM ponctuel.agenda_told d
-                WHERE d.business_id = i.business_id AND d.kind = '{_MARKED}' AND d.subject = i.id)
+WITH {PEOPLE}, given AS MATERIALIZED (
+  SELECT i.business_id, i.id
+    FROM ponctuel.invoices i JOIN businesses_here b ON b.business_id = i.business_id
+   WHERE i.status = 'overdue' AND i.balance > 0 AND i.due_on >= b.today
+     AND i.due_on >= {EARLIEST_DAY}
+)
+SELECT g.business_id, g.id AS item FROM given g
+ WHERE EXISTS (SELECT 1 FROM ponctuel.agenda_told d
+                WHERE d.business_id = g.business_id AND d.kind = '{_MARKED}' AND d.subject = g.id)
 """
 UNMARK_OVERDUE = f"""
 , forgotten AS (

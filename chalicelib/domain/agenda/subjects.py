@@ -15,9 +15,6 @@ from chalicelib.domain.agenda.people import PEOPLE
 INVOICE = "agenda.invoice_overdue"
 TASK = "agenda.task_overdue"
 ESCALATION = "agenda.task_escalated"
-APPOINTMENT = "agenda.appointment"
-# The e-mail about an appointment.
-REMINDER = "agenda.reminder"
 
 # A critical task that is overdue for a day is told to those who answer for the business, and again
 # every three days, for a month: after that nobody reads it.
@@ -25,15 +22,13 @@ ESCALATED_AFTER = timedelta(days=1)
 ESCALATED_EVERY = timedelta(days=3)
 ESCALATIONS = 10
 
-# Reminders of the hours to come are planned ahead and wait for their minute, so that an offset of
-# ten minutes is as exact as one of a day: two hours, since some deployments tick every two hours.
-PLANNED_AHEAD = timedelta(hours=2, minutes=15)
 # What is older is told in the application alone: an e-mail about it is no news.
 NEWS = timedelta(days=7)
-DEFAULT_OFFSETS = "1440,60"
-LONGEST_OFFSET = 60 * 24 * 60  # minutes: sixty days
 
-_NOW = "CAST(:now AS timestamptz)"
+NOW = "CAST(:now AS timestamptz)"
+# No place's day is later than the one, or earlier than the other: what an index can be asked for.
+LATEST_DAY = f"(({NOW} AT TIME ZONE 'UTC')::date + 1)"
+EARLIEST_DAY = f"(({NOW} AT TIME ZONE 'UTC')::date - 1)"
 _ISO = '\'YYYY-MM-DD"T"HH24:MI"Z"\''
 _NBSP = "E'\\u00a0'"
 
@@ -71,9 +66,6 @@ OWED = "i.balance > 0 AND i.balance < 'Infinity'"
 INVOICE_IS_OVERDUE = f"i.status IN ('sent','partial','overdue') AND {OWED}"
 _DUE_AT, _DUE_ON = instant("t.due_at"), day("t.due_on")
 TASK_CYCLE = f"coalesce({iso(_DUE_AT)}, t.due_on::text)"
-STARTS = iso(instant("a.starts_at"))
-# A reminder for the start itself leaves then.
-NOT_BEGUN = f"a.starts_at > {_NOW} - interval '5 minutes'"
 
 
 def _task_due(zone: str) -> str:
@@ -83,6 +75,13 @@ def _task_due(zone: str) -> str:
 
 def _due_day(zone: str) -> str:
     return f"to_char(coalesce(({_DUE_AT} AT TIME ZONE {zone})::date, {_DUE_ON}), 'DD/MM/YYYY')"
+
+
+# By way of arrays, of which PostgreSQL expects ten items. Of a worklist that has just been written
+# it expects one, and would read all people again for each of ten thousand.
+_ITEMS_OF_BATCH = """SELECT of.business_id, of.item
+  FROM (SELECT array_agg(business_id) AS businesses, array_agg(item) AS items FROM batch) b,
+       unnest(b.businesses, b.items) AS of(business_id, item)"""
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ class Subjects:
 
     def of_batch(self) -> str:
         """What is to be told of the items of the CTE `batch`."""
-        return self.told_of(f"AND {self.key} IN (SELECT business_id, item FROM batch)")
+        return self.told_of(f"AND {self.key} IN ({_ITEMS_OF_BATCH})")
 
     def told_of(self, only: str) -> str:
         found = self.found.replace("{only}", only)
@@ -134,27 +133,29 @@ SELECT i.business_id, i.id AS subject, {INVOICE_CYCLE} AS cycle, o.user_id, o.zo
        'Facture ' || left(i.number, 60) || ' en retard' AS title,
        coalesce(left(c.name, 80) || '\u00a0: ', '') || {AMOUNT} || ' à régler depuis le '
          || to_char({day("i.due_on")}, 'DD/MM/YYYY') AS body,
-       '/invoices/' || i.id AS link, {_NOW} AS at
+       '/invoices/' || i.id AS link, {NOW} AS at
   FROM ponctuel.invoices i
   JOIN businesses_here b ON b.business_id = i.business_id
   JOIN owners o ON o.business_id = i.business_id
   LEFT JOIN ponctuel.customers c ON c.business_id = i.business_id AND c.id = i.customer_id
- WHERE {INVOICE_IS_OVERDUE} AND i.due_on < b.today {{only}}""",
+ WHERE {INVOICE_IS_OVERDUE} AND i.due_on < b.today AND i.due_on < {LATEST_DAY} {{only}}""",
 )
 
 
-def _holders(of: str) -> str:
-    # What is nobody's, or of somebody who has left, is the owners'.
+def holders(of: str) -> str:
+    """The SQL that joins those who are told of what belongs to the user of `of`, as `w`."""
+    # What is nobody's, or of somebody who has left, is the owners'. Two joins of sets: a subquery
+    # would be run for each row.
+    columns = ("user_id", "zone", "today", "email", "by_email", "digest", "appointment_offsets")
+    either = ", ".join(f"coalesce(p.{name}, o.{name}) AS {name}" for name in columns)
     return f"""
   LEFT JOIN people p ON p.business_id = {of}.business_id AND p.user_id = {of}.user_id
-  JOIN LATERAL (
-    SELECT p.* WHERE p.user_id IS NOT NULL
-     UNION ALL SELECT o.* FROM owners o
-                WHERE p.user_id IS NULL AND o.business_id = {of}.business_id) w ON true"""
+  LEFT JOIN owners o ON o.business_id = {of}.business_id AND p.user_id IS NULL
+  JOIN LATERAL (SELECT {either}) w ON w.user_id IS NOT NULL"""
 
 
-_IS_DUE = f"(t.due_at <= {_NOW} OR (t.due_at IS NULL AND t.due_on < w.today))"
-_AWAKE = f"t.status = 'open' AND (t.snoozed_until IS NULL OR t.snoozed_until <= {_NOW})"
+_MAY_BE_DUE = f"(t.due_at <= {NOW} OR (t.due_at IS NULL AND t.due_on < {LATEST_DAY}))"
+_AWAKE = f"t.status = 'open' AND (t.snoozed_until IS NULL OR t.snoozed_until <= {NOW})"
 # The application may have its own idea of where a day ends.
 _TOLD_FROM = f"""{_task_due("w.zone")}
      - CASE WHEN t.due_at IS NULL THEN interval '1 day' ELSE interval '0' END"""
@@ -165,20 +166,20 @@ TASKS = Subjects(
     f"""
 SELECT t.business_id, t.id AS subject, {TASK_CYCLE} AS cycle, w.user_id, w.zone,
        CASE WHEN w.by_email AND (t.critical OR NOT w.digest)
-                 AND {_task_due("w.zone")} >= {_NOW} - interval '{NEWS.days + 1} days'
+                 AND {_task_due("w.zone")} >= {NOW} - interval '{NEWS.days + 1} days'
             THEN w.email END AS email,
        'Tâche ' || CASE WHEN t.critical THEN 'critique ' ELSE '' END || 'en retard\u00a0: '
          || left(t.title, 120) AS title,
        'À faire avant le ' || {_due_day("w.zone")} AS body,
-       '/tasks/' || t.id AS link, {_NOW} AS at
-  FROM ponctuel.tasks t{_holders("t")}
- WHERE {_AWAKE} AND {_IS_DUE}
+       '/tasks/' || t.id AS link, {NOW} AS at
+  FROM ponctuel.tasks t{holders("t")}
+ WHERE {_AWAKE} AND {_MAY_BE_DUE} AND (t.due_at IS NOT NULL OR t.due_on < w.today)
    AND (t.overdue_told_at IS NULL OR t.overdue_told_at < {_TOLD_FROM}) {{only}}""",
 )
 
 # Where its user is; where the owner is, when it is nobody's.
 _ENDED = _task_due("coalesce(h.zone, o.zone)")
-_SINCE = f"({_NOW} - {_ENDED} - interval '{ESCALATED_AFTER.days} days')"
+_SINCE = f"({NOW} - {_ENDED} - interval '{ESCALATED_AFTER.days} days')"
 _NTH = f"floor(extract(epoch FROM {_SINCE}) / {ESCALATED_EVERY.total_seconds():.0f})::integer"
 # Only the present one of the series: an outage makes no burst.
 ESCALATIONS_DUE = Subjects(
@@ -190,60 +191,11 @@ SELECT t.business_id, t.id AS subject, {TASK_CYCLE} || '/' || {_NTH} AS cycle, o
        'Tâche critique toujours en retard\u00a0: ' || left(t.title, 120) AS title,
        coalesce('Confiée à ' || left(p.name, 80) || ', à', 'À') || ' faire avant le '
          || {_due_day("o.zone")} AS body,
-       '/tasks/' || t.id AS link, {_NOW} AS at
+       '/tasks/' || t.id AS link, {NOW} AS at
   FROM ponctuel.tasks t
   JOIN owners o ON o.business_id = t.business_id
   LEFT JOIN people h ON h.business_id = t.business_id AND h.user_id = t.user_id
   LEFT JOIN ponctuel.users p ON p.business_id = t.business_id AND p.id = t.user_id
- WHERE t.critical AND {_AWAKE} AND {_SINCE} >= interval '0' AND {_NTH} < {ESCALATIONS} {{only}}""",
-)
-
-# The offsets that can be read, some write them with a minus; where there are none, the default.
-_OFFSETS = f"""regexp_split_to_table(
-    CASE WHEN coalesce(a.offsets, w.appointment_offsets)
-              ~ '^\\s*-?\\d{{1,6}}(\\s*[,;]\\s*-?\\d{{1,6}})*\\s*$'
-         THEN coalesce(a.offsets, w.appointment_offsets) ELSE '{DEFAULT_OFFSETS}' END,
-    '\\s*[,;]\\s*')"""
-_WITH_OFFSETS = f"""{_holders("a")}
-  CROSS JOIN LATERAL (
-    SELECT DISTINCT least(abs(btrim(part)::integer), {LONGEST_OFFSET}) AS minutes
-      FROM {_OFFSETS} AS part) o
-  CROSS JOIN LATERAL (
-    SELECT {instant("a.starts_at")} - make_interval(mins => o.minutes) AS at) r"""
-# The job's run before this one has planned what was due until then and beyond: what it has not was
-# made, moved or set back since, so that its instant had passed already.
-_PREVIOUS_RUN = """(SELECT max(e.now_at) FROM ponctuel.runs e
-      WHERE e.job = :job AND e.zone = :zone AND e.id <> :run_id AND NOT e.dry_run
-        AND e.status IN ('succeeded','partial'))"""
-# A reminder that was let go because the appointment was cancelled or moved away is none.
-_STANDS = f"""d.resolved_at IS NULL AND (
-                        d.notice IS NULL OR f.email IS NULL OR EXISTS (
-                          SELECT 1 FROM ponctuel.messages m
-                           WHERE m.business_id = f.business_id AND m.kind = '{REMINDER}'
-                             AND m.subject = f.subject AND m.cycle = f.cycle
-                             AND m.step = f.user_id AND NOT m.key_free))"""
-# A reminder may be late by half of its offset at the most; an earlier one is let go where a later
-# one is due as well; none for an instant at which the appointment had not been made.
-APPOINTMENTS = Subjects(
-    APPOINTMENT,
-    "(a.business_id, a.id)",
-    f"""
-SELECT * FROM (
-SELECT a.business_id, a.id AS subject, {STARTS} || '/' || o.minutes AS cycle, w.user_id, w.zone,
-       CASE WHEN w.by_email THEN w.email END AS email,
-       'Rendez-vous\u00a0: ' || left(a.title, 120) AS title,
-       'Le ' || to_char(a.starts_at AT TIME ZONE w.zone, 'DD/MM/YYYY à HH24:MI')
-         || coalesce(', ' || left(nullif(btrim(a.location), ''), 120), '') AS body,
-       '/appointments/' || a.id AS link, greatest(r.at, {_NOW}) AS at,
-       a.starts_at, r.at + make_interval(mins => greatest(o.minutes / 2, 5)) AS until,
-       min(o.minutes) FILTER (WHERE r.at <= {_NOW})
-         OVER (PARTITION BY a.business_id, a.id, w.user_id) AS latest, o.minutes, r.at AS due
-  FROM ponctuel.appointments a{_WITH_OFFSETS}
- WHERE a.status = 'scheduled' AND {NOT_BEGUN}
-   AND a.starts_at <= {_NOW} + interval '{LONGEST_OFFSET + 135} minutes'
-   AND r.at >= a.created_at {{only}}) near
- WHERE due <= {_NOW} + interval '{PLANNED_AHEAD.seconds // 60} minutes'
-   AND (due > {_NOW} OR (minutes = latest AND until >= {_NOW}))""",
-    fresh=f"(f.due > {_NOW} OR f.due > coalesce({_PREVIOUS_RUN}, '-infinity'))",
-    counts=_STANDS,
+ WHERE t.critical AND {_AWAKE} AND {_MAY_BE_DUE}
+   AND {_SINCE} >= interval '0' AND {_NTH} < {ESCALATIONS} {{only}}""",
 )

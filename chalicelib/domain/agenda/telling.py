@@ -13,11 +13,11 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
 
-from chalicelib import logs
-from chalicelib.db.sqlstate import database_error
-from chalicelib.domain.agenda.subjects import REMINDER, Subjects
+from chalicelib.db.refusals import unless_refused
+from chalicelib.domain.agenda.appointments import REMINDER
+from chalicelib.domain.agenda.subjects import Subjects
+from chalicelib.domain.people import notifications
 from chalicelib.outbox.plan import Plan
 from chalicelib.runner.job import Batch, ItemError, Outcome, Preview, Run
 
@@ -41,16 +41,9 @@ SELECT business_id, '{kind}', subject, cycle, user_id,
     DO UPDATE SET resolved_at = NULL, notice = excluded.notice, at = excluded.at
 """
 # The id can be told from what it is about, and is a UUID to whoever wants one.
-_SHOWN = """, shown AS (
-  INSERT INTO ponctuel.notifications
-         (business_id, id, user_id, kind, subject, cycle, title, body, link, created_at)
-  SELECT c.business_id, {id}, c.user_id, '{kind}', c.subject, c.cycle, c.title, c.body, c.link, c.at
-    FROM candidates c{unless}
-)"""
-# An appointment that was cancelled and is set back, or moved away and back, has its row already.
-_UNLESS = """
-   WHERE NOT EXISTS (SELECT 1 FROM ponctuel.notifications n
-                      WHERE n.business_id = c.business_id AND n.id = {id})"""
+_ROWS = """SELECT c.business_id, {id} AS id, c.user_id, '{kind}' AS kind, c.subject, c.cycle,
+          c.title, c.body, c.link, c.at AS created_at
+     FROM candidates c"""
 _AGAIN = """, again AS (
   UPDATE ponctuel.notifications SET resolved_at = NULL
    WHERE (business_id, id) IN (SELECT c.business_id, {id} FROM candidates c)
@@ -91,23 +84,15 @@ class Tell:
         # Planned from the same rows: what is told is no longer among the candidates afterwards.
         planned = Plan(select=self._messages()).apply(run, connection, batch)
         errors: list[ItemError] = []
-        try:
-            with connection.begin_nested():
-                told = self._tell(connection, batch, self._show())
-        except DBAPIError as error:
-            if database_error(error) is not None:
-                raise
-            logs.warning("notifications_not_written", run_id=str(run.id), error=error)
+        told = unless_refused(
+            connection,
+            lambda: self._tell(connection, batch, self._show()),
+            "notifications_not_written",
+            run_id=str(run.id),
+        )
+        if told is None:
             told = self._tell(connection, batch, "")
-            errors.append(
-                ItemError(
-                    "",
-                    "notifications",
-                    "not_writable",
-                    "Les notifications n'ont pas pu être écrites : vérifiez les droits sur "
-                    "ponctuel.notifications avec `./ponctuel check`. Les e-mails partent.",
-                )
-            )
+            errors.append(notifications.not_written())
         return Outcome({"told": told, **planned.counts}, errors)
 
     def preview(self, run: Run, connection: Connection, batch: Batch) -> Preview:
@@ -118,9 +103,10 @@ class Tell:
         return Preview(changes=[_shown(row) for row in rows], messages=messages)
 
     def _show(self) -> str:
-        if self.message == REMINDER:
-            return _SHOWN.replace("{unless}", _UNLESS) + _AGAIN
-        return _SHOWN.replace("{unless}", "")
+        # An appointment that was cancelled and is set back, or moved away and back, has its row.
+        known = self.message == REMINDER
+        shown = notifications.insertion(_ROWS, unless_shown=known)
+        return f", shown AS ({shown})" + (_AGAIN if known else "")
 
     def _candidates(self) -> str:
         # Somebody's view may have a user twice.

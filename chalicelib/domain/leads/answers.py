@@ -8,13 +8,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, text
 
 from chalicelib.domain.leads.hours import zone_of
-from chalicelib.domain.leads.notices import (
-    BY_EMAIL,
-    DIGEST_LATE_AFTER,
-    FOR_READER,
-    REPLIED,
-    email_of,
-)
+from chalicelib.domain.leads.notices import DIGEST_LATE_AFTER, FOR_READER, REPLIED, email_of
+from chalicelib.domain.people import notifications
+from chalicelib.domain.people.notifications import Notification
+from chalicelib.domain.people.responsible import BY_EMAIL
 from chalicelib.outbox.content import clean, shorten
 from chalicelib.outbox.inbound import Inbound
 from chalicelib.outbox.plan import allow_list, planning_statement
@@ -41,16 +38,6 @@ SELECT u.id, u.email, b.zone, ponctuel.clock() AS clock,
   JOIN ponctuel.businesses b ON b.id = f.business_id
  ORDER BY u.id
 """)
-_NOTIFY = text(f"""
-INSERT INTO ponctuel.notifications
-       (business_id, id, user_id, kind, subject, cycle, title, body, link, created_at)
-SELECT :business_id, t.id, t.user_id, '{REPLIED}', t.lead_id, t.cycle, t.title, '', NULL,
-       ponctuel.clock()
-  FROM jsonb_to_recordset(CAST(:told AS jsonb))
-    AS t(id text, user_id text, lead_id text, cycle text, title text)
- WHERE NOT EXISTS (SELECT 1 FROM ponctuel.notifications n
-                    WHERE n.business_id = :business_id AND n.id = t.id)
-""")
 _PLAN = f"""
 SELECT t.business_id, '{REPLIED}' AS kind, t.lead_id AS subject, t.cycle, t.user_id AS step,
        'email' AS channel, 'user:' || t.user_id AS person, t.email AS recipient,
@@ -64,29 +51,38 @@ SELECT t.business_id, '{REPLIED}' AS kind, t.lead_id AS subject, t.cycle, t.user
 
 
 def tell(connection: Connection, message: Inbound, answer: Answer) -> None:
-    """Tells the lead's closer, or the owners, in the application and by e-mail: once a day and
-    lead, and of an opt-out in any case."""
+    """Tells the lead's closer, or those who are responsible, in the application and by e-mail: once
+    a day and lead, and of an opt-out in any case."""
     whom = {"business_id": message.business_id, "closer_id": answer.closer_id}
     what = "ne veut plus être contacté" if answer.opted_out else "a répondu"
-    told = []
+    shown, told = [], []
+    title = f"{shorten(clean(answer.name), NAME)} {what}"
     for row in connection.execute(_READERS, whom).mappings():
         day = row["clock"].astimezone(zone_of(None, None, row["zone"])).date().isoformat()
         cycle = f"{day}/stop" if answer.opted_out else day
+        shown.append(
+            Notification(
+                business_id=message.business_id,
+                id=f"{REPLIED}/{answer.lead_id}/{cycle}/{row['id']}",
+                user_id=row["id"],
+                kind=REPLIED,
+                subject=answer.lead_id,
+                cycle=cycle,
+                title=title,
+            )
+        )
         told.append(
             {
                 "business_id": message.business_id,
-                "id": f"{REPLIED}/{answer.lead_id}/{cycle}/{row['id']}",
                 "user_id": row["id"],
                 "lead_id": answer.lead_id,
                 "cycle": cycle,
-                "title": f"{shorten(clean(answer.name), NAME)} {what}",
                 "email": email_of(row),
                 "inbound_id": message.id,
             }
         )
     if not told:
         return
-    values = {"business_id": message.business_id, "told": json.dumps(told)}
-    connection.execute(_NOTIFY, values)
-    planned = {"told": values["told"], "allow_list": allow_list(), "run_id": None}
+    notifications.show(connection, shown)
+    planned = {"told": json.dumps(told), "allow_list": allow_list(), "run_id": None}
     connection.execute(text(planning_statement(_PLAN, "SELECT 1")), planned)

@@ -13,6 +13,7 @@ from chalicelib.domain.inbox.excerpts import excerpt
 from chalicelib.domain.leads import proposals
 from chalicelib.domain.leads.closer_link import page_of
 from chalicelib.domain.leads.hours import zone_of
+from chalicelib.domain.leads.notices import FOR_READER
 from chalicelib.domain.leads.reasons import LEFT_OUT
 from chalicelib.outbox.content import clean
 from chalicelib.outbox.kinds import Cancel, Claimed, Send, Verdict
@@ -31,8 +32,7 @@ SELECT w.message_id, u.name, u.email, u.zone, b.name AS business_name, b.sender_
                  WHERE f.business_id = w.business_id AND f.state = 'cancelled'
                    AND f.reason LIKE 'phone_%' AND n.status = 'open'
                    AND f.phone IS NOT DISTINCT FROM n.phone
-                   AND CASE WHEN f.closer_id IS NULL THEN u.role = 'owner'
-                            ELSE f.closer_id = u.id END
+                   AND {FOR_READER}
                  ORDER BY n.name LIMIT {SHOWN}) x) AS unusable
   FROM jsonb_to_recordset(CAST(:wanted AS jsonb))
     AS w(message_id bigint, business_id text, user_id text, lead_id text, inbound_id bigint)
@@ -58,19 +58,20 @@ def still_wanted(
         if row is None:
             verdicts[message.id] = Cancel("reader_gone")
             continue
-        due = proposals.due_of(connection, message.business_id, message.subject, now)
+        whose = (message.business_id, message.subject)
+        due = proposals.due_of(connection, *whose, now, per_page=SHOWN)
         unusable = row["unusable"] or []
-        if not due and not unusable:
+        if not due.total and not unusable:
             verdicts[message.id] = Cancel("nothing_due")
             continue
         content = _common(row, message) | {
             "closer_url": page_of(message.business_id, message.subject, now),
-            "count": len(due),
+            "count": due.total,
             "leads": [
                 {"name": clean(p.name), "stage": clean(p.stage), "since": p.due_at.isoformat()}
-                for p in due[:SHOWN]
+                for p in due.proposals
             ],
-            "unshown": max(0, len(due) - SHOWN),
+            "unshown": due.total - len(due.proposals),
             "unusable": [
                 {"name": clean(one["name"]), "why": LEFT_OUT.get(one["reason"], one["reason"])}
                 for one in unusable

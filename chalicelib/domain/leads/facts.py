@@ -14,6 +14,7 @@ from chalicelib.domain.leads.standing import (
     ENDED,
     INSTANT,
     OPTED_OUT_ELSEWHERE,
+    PAUSED,
     STAGE,
     first_that_holds,
 )
@@ -34,7 +35,7 @@ _HOURS = "CASE WHEN {0} < 0 THEN 0 WHEN {0} > 87600 THEN 87600 ELSE {0} END"
 _CALENDAR = """
 SELECT k.business_id, k.day_start,
        (SELECT count(*) FROM ponctuel.lead_followups u
-         WHERE u.business_id = k.business_id AND u.proposed_at >= k.day_start
+         WHERE u.business_id = k.business_id AND u.proposed_at >= k.day_start AND u.number > 0
            AND u.state <> 'cancelled') AS used
   FROM jsonb_to_recordset(CAST(:calendar AS jsonb))
     AS k(business_id text, day_start timestamptz)
@@ -43,6 +44,7 @@ SELECT k.business_id, k.day_start,
 _LEADS = f"""
 SELECT row_number() OVER () AS candidate, l.business_id, l.id, l.name, l.phone,
        l.whatsapp_user_id, {STAGE} AS stage, l.zone, l.created_at,
+       l.followups,
        {INSTANT.format("l.last_followup_at")} AS last_followup_at, {BEGAN} AS began,
        {CYCLE} AS cycle, {CLOSER} AS closer_id,
        b.name AS business_name, b.active, b.zone AS business_zone, b.subdivision,
@@ -110,6 +112,7 @@ CONDITIONS = {
     "bad_zone": "f.day_start IS NULL",
     **{code: f"f.ended = '{code}'" for code in ENDED},
     "opted_out_elsewhere": "f.opted_out_elsewhere",
+    "paused": PAUSED.format(business="f.business_id", lead="f.id", now="CAST(:now AS timestamptz)"),
     "bad_dates": "f.began IS NULL",
     "no_cadence": "NOT f.has_cadence",
     "in_flight": "f.in_flight",

@@ -26,6 +26,7 @@ from chalicelib.domain.leads.decisions import (
 from chalicelib.domain.leads.facts import FOLLOWUP
 from chalicelib.domain.leads.reasons import LEFT_OUT
 from chalicelib.domain.leads.texts import text_of
+from chalicelib.domain.people.notifications import not_written
 from chalicelib.errors import MissingVariable, NotFound
 from chalicelib.outbox.plan import Plan
 from chalicelib.runner.job import Batch, ItemError, Outcome, Preview, Run
@@ -80,13 +81,14 @@ class FollowUp:
         for select, name, rows in _plans(work):
             told = Batch(batch.cte, {**batch.parameters, name: json.dumps(rows)})
             planned += Plan(select).apply(run, connection, told).counts["planned"]
-        notices.notify(connection, run.id, work.told, run.now)
+        shown = notices.notify(connection, run.id, work.told, run.now)
+        errors = [*work.errors, *([] if shown else [not_written()])]
         counts = {
             "proposed": states.count("proposed"),
             "planned": planned,
             "numbers_unusable": states.count("cancelled"),
         }
-        return Outcome({name: count for name, count in counts.items() if count}, work.errors)
+        return Outcome({name: count for name, count in counts.items() if count}, errors)
 
     def preview(self, run: Run, connection: Connection, batch: Batch) -> Preview:
         work = _work(run, connection, batch)

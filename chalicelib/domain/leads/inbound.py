@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from chalicelib.domain.leads import answers, notices
 from chalicelib.domain.leads.addresses import ADDRESS
-from chalicelib.domain.leads.standing import CLOSER
+from chalicelib.domain.leads.standing import BEGAN, CLOSER
 from chalicelib.errors import BadRequest
 from chalicelib.outbox.inbound import Inbound, register
 from chalicelib.outbox.numbers import read
@@ -37,33 +37,55 @@ _REPLIED = text(f"""
 UPDATE ponctuel.leads SET replied_at = :at {_OF_LEADS} AND (replied_at IS NULL OR replied_at < :at)
 """)
 _OPTED_OUT = text(f"UPDATE ponctuel.leads SET opted_out = true {_OF_LEADS} AND NOT opted_out")
-_WITHDRAW = text("""
+_OPTED_IN = text(f"UPDATE ponctuel.leads SET opted_out = false {_OF_LEADS} AND opted_out")
+# What was asked is on the suppression list by now, unless a later word said otherwise.
+_STOPPED = text("""
+SELECT EXISTS (
+  SELECT 1 FROM ponctuel.suppressions s
+   WHERE s.business_id = :business_id AND s.channel = 'whatsapp' AND s.lifted_at IS NULL
+     AND s.category = '*'
+     AND s.contact IN (SELECT value FROM jsonb_array_elements_text(CAST(:contacts AS jsonb))))
+""")
+# An answer of before the lead came to its stage, that is told late, ends nothing of this stage.
+_WITHDRAW = text(f"""
 UPDATE ponctuel.lead_followups
    SET state = 'cancelled', settled_at = ponctuel.clock(), settled_by = 'reply', reason = :reason
  WHERE business_id = :business_id AND state IN ('proposed','opened')
-   AND lead_id IN (SELECT value FROM jsonb_array_elements_text(CAST(:ids AS jsonb)))
+   AND lead_id IN (
+     SELECT l.id FROM ponctuel.leads l
+      WHERE l.business_id = :business_id
+        AND l.id IN (SELECT value FROM jsonb_array_elements_text(CAST(:ids AS jsonb)))
+        AND (l.opted_out OR (:at < {BEGAN}) IS NOT TRUE))
 """)
 
 
 def stop(connection: Connection, message: Inbound) -> bool:
     """Stops the cadence of whoever wrote, and tells the closer of the first of the leads. A
-    reaction stops nothing: there is nothing to read. A START undoes nothing that the closer may
-    know better."""
-    if not message.business_id or message.kind == "reaction" or message.intent == "opt_in":
+    reaction stops nothing: there is nothing to read. A START takes the opt-out back, and nothing
+    else: the cadence of this stage has had its answer."""
+    if not message.business_id or message.kind == "reaction":
         return False
     leads = _leads(connection, message)
     if not leads:
         return False
-    opted_out = message.intent == "opt_out"
     values = {"business_id": message.business_id, "ids": json.dumps([row["id"] for row in leads])}
+    if message.intent is not None and message.channel == "whatsapp":
+        contacts = json.dumps([one for one in (message.contact, message.user_id) if one])
+        stopped = connection.execute(_STOPPED, values | {"contacts": contacts}).scalar_one()
+    else:
+        stopped = message.intent == "opt_out"
+    if message.intent == "opt_in":
+        return not stopped and connection.execute(_OPTED_IN, values).rowcount > 0
+    opted_out = message.intent == "opt_out" and stopped
     connection.execute(_REPLIED, values | {"at": message.at})
     if opted_out:
         connection.execute(_OPTED_OUT, values)
-    connection.execute(_WITHDRAW, values | {"reason": "opted_out" if opted_out else "replied"})
+    told = {"at": message.at, "reason": "opted_out" if opted_out else "replied"}
+    connection.execute(_WITHDRAW, values | told)
     notices.resolve(connection, message.business_id)
     if leads[0]["status"] == "open":
-        told = answers.Answer(leads[0]["id"], leads[0]["name"], leads[0]["closer_id"], opted_out)
-        answers.tell(connection, message, told)
+        answer = answers.Answer(leads[0]["id"], leads[0]["name"], leads[0]["closer_id"], opted_out)
+        answers.tell(connection, message, answer)
     return True
 
 

@@ -22,6 +22,9 @@ from chalicelib.domain.leads.closer_link import page_of
 from chalicelib.domain.leads.decisions import Followup, Row
 from chalicelib.domain.leads.hours import window_of, zone_of
 from chalicelib.domain.leads.standing import BEGAN, IS_FOR, OVER
+from chalicelib.domain.people import notifications
+from chalicelib.domain.people.notifications import Notification
+from chalicelib.domain.people.responsible import BY_EMAIL, tells
 from chalicelib.outbox.windows import next_allowed
 
 DUE = "leads.due"
@@ -29,12 +32,8 @@ REPLIED = "leads.replied"
 DIGEST = "leads.closer_digest"
 DIGEST_LATE_AFTER = timedelta(days=2)
 
-# Of a row `f` with `business_id` and `closer_id`, and a user `u`: whether it is for that user.
-FOR_READER = """u.active AND CASE WHEN f.closer_id IS NULL THEN u.role = 'owner'
-                                   ELSE u.id = f.closer_id END"""
-# What the user prefers; null: nothing, and then e-mails are welcome.
-BY_EMAIL = """(SELECT p.email FROM ponctuel.user_preferences p
-  WHERE p.business_id = u.business_id AND p.user_id = u.id LIMIT 1)"""
+# Of a row `f` with `closer_id`, and a user `u` of its business: whether it is for that user.
+FOR_READER = tells("f.closer_id")
 
 # A notification is over when nothing of what it tells is left to do. Both relations may be views.
 _OVER = f"""CASE notifications.kind
@@ -48,18 +47,16 @@ _OVER = f"""CASE notifications.kind
     SELECT 1 FROM ponctuel.leads l
      WHERE l.business_id = notifications.business_id AND l.id = notifications.subject
        AND l.status = 'open' AND l.replied_at >= {BEGAN}) END"""
-_UNRESOLVED = f"kind IN ('{DUE}', '{REPLIED}') AND resolved_at IS NULL"
+_OURS = f"kind IN ('{DUE}', '{REPLIED}')"
 OVER_ITEMS = f"""
-SELECT business_id, id AS item FROM ponctuel.notifications WHERE {_UNRESOLVED} AND {_OVER}
+SELECT business_id, id AS item FROM ponctuel.notifications
+ WHERE resolved_at IS NULL AND {_OURS} AND {_OVER}
 """
-RESOLVE = f"""
-UPDATE ponctuel.notifications SET resolved_at = ponctuel.clock()
- WHERE {_UNRESOLVED} AND (business_id, id) IN (SELECT business_id, item FROM batch)
-"""
-_RESOLVE_OF = text(f"""
-UPDATE ponctuel.notifications SET resolved_at = ponctuel.clock()
- WHERE business_id = :business_id AND {_UNRESOLVED} AND {_OVER}
-""")
+RESOLVE = notifications.resolving(
+    f"{_OURS} AND (business_id, id) IN (SELECT business_id, item FROM batch)",
+    counted_as="notifications_resolved",
+)
+_OVER_OF = f"business_id = :business_id AND {_OURS} AND {_OVER}"
 
 _READERS = text(f"""
 SELECT f.business_id, u.id AS user_id, u.email, u.zone, f.nth,
@@ -74,22 +71,9 @@ SELECT f.business_id, u.id AS user_id, u.email, u.zone, f.nth,
  ORDER BY f.business_id, u.id
 """)
 # One that is superseded tells no more than the new one.
-_SUPERSEDE = text(f"""
-UPDATE ponctuel.notifications SET resolved_at = ponctuel.clock()
- WHERE kind = '{DUE}' AND resolved_at IS NULL
+_SUPERSEDED = f"""kind = '{DUE}'
    AND (business_id, user_id) IN (SELECT t.business_id, t.user_id
-          FROM jsonb_to_recordset(CAST(:told AS jsonb)) AS t(business_id text, user_id text))
-""")
-_NOTIFY = text(f"""
-INSERT INTO ponctuel.notifications
-       (business_id, id, user_id, kind, subject, cycle, title, body, link, created_at)
-SELECT t.business_id, t.id, t.user_id, '{DUE}', t.user_id, :run_id, t.title, '', t.link,
-       ponctuel.clock()
-  FROM jsonb_to_recordset(CAST(:told AS jsonb))
-    AS t(business_id text, id text, user_id text, title text, link text)
- WHERE NOT EXISTS (SELECT 1 FROM ponctuel.notifications n
-                    WHERE n.business_id = t.business_id AND n.id = t.id)
-""")
+          FROM jsonb_to_recordset(CAST(:told AS jsonb)) AS t(business_id text, user_id text))"""
 DIGESTS = f"""
 SELECT t.business_id, '{DIGEST}' AS kind, t.user_id AS subject, t.cycle, '' AS step,
        'email' AS channel, 'user:' || t.user_id AS person, t.email AS recipient,
@@ -121,7 +105,7 @@ def readers(
     now: datetime,
 ) -> list[Told]:
     """Who is told of these proposals, and of these leads whose numbers cannot be used: each lead's
-    closer, or the owners."""
+    closer, or those who are responsible."""
     groups: dict[tuple[str, str | None], list[tuple[Row, int]]] = {}
     for row, counted in [(f.lead.row, 1) for f in proposed] + [(row, 0) for row in unusable]:
         groups.setdefault((row["business_id"], row["closer_id"]), []).append((row, counted))
@@ -173,30 +157,32 @@ def digests(told: Sequence[Told]) -> list[dict[str, Any]]:
     ]
 
 
-def notify(connection: Connection, run_id: UUID, told: Sequence[Told], now: datetime) -> None:
-    """One notification each, in place of an older one."""
-    rows = [
-        {
-            "business_id": one.business_id,
-            "id": f"{DUE}/{run_id}/{one.user_id}",
-            "user_id": one.user_id,
-            "title": "1 lead à relancer" if one.count == 1 else f"{one.count} leads à relancer",
-            "link": page_of(one.business_id, one.user_id, now),
-        }
+def notify(connection: Connection, run_id: UUID, told: Sequence[Told], now: datetime) -> bool:
+    """One notification each, in place of an older one. False where they cannot be written."""
+    shown = [
+        Notification(
+            business_id=one.business_id,
+            id=f"{DUE}/{run_id}/{one.user_id}",
+            user_id=one.user_id,
+            kind=DUE,
+            subject=one.user_id,
+            cycle=str(run_id),
+            title="1 lead à relancer" if one.count == 1 else f"{one.count} leads à relancer",
+            link=page_of(one.business_id, one.user_id, now),
+        )
         for one in told
         if one.count
     ]
-    if not rows:
-        return
-    values = {"told": json.dumps(rows), "run_id": str(run_id)}
-    connection.execute(_SUPERSEDE, values)
-    connection.execute(_NOTIFY, values)
+    if not shown:
+        return True
+    whose = [{"business_id": one.business_id, "user_id": one.user_id} for one in shown]
+    notifications.resolve(connection, _SUPERSEDED, {"told": json.dumps(whose)})
+    return notifications.show(connection, shown)
 
 
 def resolve(connection: Connection, business_id: str) -> int:
     """Resolves the notifications of those who have nothing to do any more. Returns how many."""
-    found: int = connection.execute(_RESOLVE_OF, {"business_id": business_id}).rowcount
-    return max(found, 0)
+    return notifications.resolve(connection, _OVER_OF, {"business_id": business_id})
 
 
 def email_of(row: Mapping[Any, Any]) -> str | None:

@@ -5,7 +5,7 @@ doing it again answers the same. A follow-up counts when its closer confirms tha
 link alone proves nothing.
 
 Whose a proposal is, is asked each time: the lead's closer of this moment, while active; without
-one, every active owner of the business.
+one, those who are responsible for the business.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from chalicelib.outbox.suppressions import Reason, Suppression, suppress
 
 State = Literal["proposed", "opened", "confirmed", "skipped", "expired", "cancelled"]
 
-# Longer lists are cut, the oldest promise first: nobody sends more by hand in a sitting.
+# Of one page or e-mail, the oldest promise first.
 LISTED = 200
 # Over a weekend.
 REMEMBERED = timedelta(days=3)
 
 _IS_THEIRS = f"EXISTS (SELECT 1 FROM ponctuel.users u WHERE u.id = :closer_id AND {IS_FOR})"
-_JUDGED = f"""
+# A follow-up `f` of a user's, its lead `l`, and why it may not be sent any more (`ended`).
+JUDGED = f"""
 SELECT f.id, f.business_id, f.lead_id, f.number, f.state, f.phone, f.content, f.due_at,
        f.proposed_at, f.opened_at, f.settled_at, f.expires_at, f.reason, l.name, l.stage, l.zone,
        b.zone AS business_zone, {OVER} AS ended
@@ -42,15 +43,21 @@ SELECT f.id, f.business_id, f.lead_id, f.number, f.state, f.phone, f.content, f.
   LEFT JOIN ponctuel.businesses b ON b.id = f.business_id
  WHERE f.business_id = :business_id AND f.mode = 'assisted' AND {_IS_THEIRS}
 """
+# The page asked for, else the last one; a row without a proposal when there is none.
 _DUE = text(f"""
-SELECT j.* FROM ({_JUDGED} AND f.state IN ('proposed','opened')) j
- WHERE j.ended IS NULL AND j.expires_at > :clock
- ORDER BY j.due_at, j.id LIMIT :limit
+WITH due AS MATERIALIZED (
+  SELECT j.* FROM ({JUDGED} AND f.state IN ('proposed','opened')) j
+   WHERE j.ended IS NULL AND j.expires_at > :clock
+), counted AS (SELECT count(*) AS total FROM due)
+SELECT c.total, d.* FROM counted c LEFT JOIN LATERAL (
+  SELECT * FROM due ORDER BY due_at, id LIMIT :limit
+  OFFSET least(CAST(:page AS bigint) - 1, (greatest(c.total, 1) - 1) / :limit) * :limit) d ON true
+ ORDER BY d.due_at, d.id
 """)
-_ONE = text(f"{_JUDGED} AND f.id = :id")
+ONE = text(f"{JUDGED} AND f.id = :id")
 _OPEN = text(f"""
 UPDATE ponctuel.lead_followups t SET state = 'opened', opened_at = ponctuel.clock()
-  FROM ({_JUDGED} AND f.id = :id) j
+  FROM ({JUDGED} AND f.id = :id) j
  WHERE t.id = j.id AND t.state IN ('proposed','opened') AND t.expires_at > ponctuel.clock()
    AND j.ended IS NULL
 """)
@@ -63,14 +70,14 @@ _REPLACED = """EXISTS (
 _CONFIRM = text(f"""
 UPDATE ponctuel.lead_followups t
    SET state = 'confirmed', settled_at = ponctuel.clock(), settled_by = :by, reason = NULL
-  FROM ({_JUDGED} AND f.id = :id) j
+  FROM ({JUDGED} AND f.id = :id) j
  WHERE t.id = j.id
    AND (t.state IN ('proposed','opened')
         OR (t.state IN ('expired','cancelled') AND t.opened_at IS NOT NULL
             AND NOT {_REPLACED.format("t")}))
 """)
 _WITHDRAWN = text(f"""
-SELECT j.* FROM ({_JUDGED}
+SELECT j.* FROM ({JUDGED}
    AND (f.state = 'opened'
         OR (f.state IN ('expired','cancelled') AND f.opened_at IS NOT NULL
             AND f.settled_at >= :since AND NOT {_REPLACED.format("f")}))) j
@@ -80,16 +87,16 @@ SELECT j.* FROM ({_JUDGED}
 _SKIP = text(f"""
 UPDATE ponctuel.lead_followups t
    SET state = 'skipped', settled_at = ponctuel.clock(), settled_by = :by, reason = :reason
-  FROM ({_JUDGED} AND f.id = :id) j
+  FROM ({JUDGED} AND f.id = :id) j
  WHERE t.id = j.id AND t.state IN ('proposed','opened')
 """)
 # `leads` may be somebody's view: each a plain UPDATE.
-_OF_LEAD = "WHERE business_id = :business_id AND id = :lead_id"
+OF_LEAD = "WHERE business_id = :business_id AND id = :lead_id"
 COUNT = text(f"""
-UPDATE ponctuel.leads SET followups = followups + 1, last_followup_at = ponctuel.clock() {_OF_LEAD}
+UPDATE ponctuel.leads SET followups = followups + 1, last_followup_at = ponctuel.clock() {OF_LEAD}
 """)
-_REPLIED = text(f"UPDATE ponctuel.leads SET replied_at = ponctuel.clock() {_OF_LEAD}")
-_OPTED_OUT = text(f"UPDATE ponctuel.leads SET opted_out = true {_OF_LEAD}")
+_REPLIED = text(f"UPDATE ponctuel.leads SET replied_at = ponctuel.clock() {OF_LEAD}")
+_OPTED_OUT = text(f"UPDATE ponctuel.leads SET opted_out = true {OF_LEAD}")
 
 # What a closer says of a lead's number → how the suppression list calls it.
 _SUPPRESSES: Mapping[str, Reason] = {"opted_out": "stop", "wrong_number": "unreachable"}
@@ -120,14 +127,31 @@ class Proposal:
     changed: bool = False
 
 
+@dataclass(frozen=True)
+class Due:
+    """One page of what a user is to send; `total`: how many there are on all of them."""
+
+    total: int
+    proposals: list[Proposal]
+
+
 def due_of(
-    connection: Connection, business_id: str, closer_id: str, clock: datetime
-) -> list[Proposal]:
-    """What this user is to send at `clock` (aware), the oldest promise first; `LISTED` at most. A
-    lead that has answered, was won or lost, or does not want it any more is not among them, even
-    before a run has said so. Empty for somebody who is no active user of the business."""
-    values = {"business_id": business_id, "closer_id": closer_id, "clock": clock, "limit": LISTED}
-    return [_proposal(row) for row in connection.execute(_DUE, values).mappings()]
+    connection: Connection,
+    business_id: str,
+    closer_id: str,
+    clock: datetime,
+    *,
+    page: int = 1,
+    per_page: int = LISTED,
+) -> Due:
+    """What this user is to send at `clock` (aware), the oldest promise first: the page asked for,
+    from 1; the last one for a number beyond. A lead that has answered, was won or lost, or does not
+    want it any more is not among them, even before a run has said so. Empty for somebody who is no
+    active user of the business."""
+    values = {"business_id": business_id, "closer_id": closer_id, "clock": clock}
+    cut = {"page": max(1, page), "limit": per_page}
+    rows = connection.execute(_DUE, values | cut).mappings().all()
+    return Due(rows[0]["total"], [proposal_of(row) for row in rows if row["id"] is not None])
 
 
 def withdrawn_of(
@@ -137,7 +161,7 @@ def withdrawn_of(
     the days before `clock` (aware): it may have been sent."""
     values = {"business_id": business_id, "closer_id": closer_id, "clock": clock, "limit": LISTED}
     since = {"since": clock - REMEMBERED}
-    return [_proposal(row) for row in connection.execute(_WITHDRAWN, values | since).mappings()]
+    return [proposal_of(row) for row in connection.execute(_WITHDRAWN, values | since).mappings()]
 
 
 def find(
@@ -145,8 +169,8 @@ def find(
 ) -> Proposal | None:
     """One of theirs, in whichever state. None: no proposal of theirs."""
     where = {"business_id": business_id, "closer_id": closer_id, "id": proposal_id}
-    row = connection.execute(_ONE, where).mappings().first()
-    return None if row is None else _proposal(row)
+    row = connection.execute(ONE, where).mappings().first()
+    return None if row is None else proposal_of(row)
 
 
 def open_(
@@ -210,11 +234,11 @@ def _act(
     where = {"business_id": business_id, "closer_id": closer_id, "id": proposal_id}
     by = {"by": f"closer:{closer_id}"} if statement is not _OPEN else {}
     changed = connection.execute(statement, where | by | values).rowcount == 1
-    row = connection.execute(_ONE, where).mappings().first()
-    return None if row is None else _proposal(row, changed=changed)
+    row = connection.execute(ONE, where).mappings().first()
+    return None if row is None else proposal_of(row, changed=changed)
 
 
-def _proposal(row: Mapping[Any, Any], *, changed: bool = False) -> Proposal:
+def proposal_of(row: Mapping[Any, Any], *, changed: bool = False) -> Proposal:
     pending = row["state"] in ("proposed", "opened")
     sendable = pending and row["ended"] is None
     link = link_of(row["phone"], row["content"]) if sendable else None

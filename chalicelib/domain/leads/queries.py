@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chalicelib.domain.leads.facts import CONDITIONS, FIRST, with_facts
 from chalicelib.domain.leads.standing import SUPPRESSED, first_that_holds
+from chalicelib.domain.people.responsible import RESPONSIBLE
 
 # Redundant with the conditions, and what lets PostgreSQL use the partial index.
 _OPEN = "l.status = 'open' AND l.auto_enabled AND NOT l.opted_out"
@@ -24,9 +25,9 @@ SELECT business_id, id AS item FROM (
 """
 
 # Somebody is there to send what is proposed.
-_HAS_READER = """(f.closer_id IS NOT NULL OR EXISTS (
-  SELECT 1 FROM ponctuel.users o
-   WHERE o.business_id = f.business_id AND o.role = 'owner' AND o.active))"""
+_HAS_READER = f"""(f.closer_id IS NOT NULL OR EXISTS (
+  SELECT 1 FROM ponctuel.users u
+   WHERE u.business_id = f.business_id AND u.active AND {RESPONSIBLE}))"""
 
 # The same leads, with all that a decision takes.
 OF_BATCH = f"""

@@ -20,6 +20,15 @@ from chalicelib.runner.job import Batch, Outcome, Preview, Run
 
 _SENT = f"""(m.state IN ('accepted','delivered') OR (m.state = 'uncertain'
   AND m.submitting_at <= ponctuel.clock() - {PROOF_WINDOW}))"""
+# The message of a follow-up `f`, as `m`.
+MESSAGE = f"""
+          LEFT JOIN LATERAL (
+            SELECT * FROM ponctuel.messages o
+             WHERE f.mode = 'api' AND o.business_id = f.business_id AND o.kind = '{FOLLOWUP}'
+               AND o.subject = f.lead_id AND o.cycle = f.cycle AND o.step = f.number::text
+               AND NOT o.key_free LIMIT 1) m ON true"""
+# Of a follow-up under way: since when a provider has its message, before a run counts it.
+ACCEPTED_AT = f"CASE WHEN f.state = 'planned' AND {_SENT} THEN m.submitting_at END"
 # The new state of an active follow-up `f`, its lead `l` and its message `m`; null: it goes on.
 _JUDGED = f"""
 SELECT j.*, CASE
@@ -34,12 +43,7 @@ SELECT j.*, CASE
                f.expires_at, {CLOSER} AS closer_now, {OVER} AS over, m.state AS message,
                {_SENT} AS sent, m.submitting_at, m.error_code
           FROM ponctuel.lead_followups f
-          LEFT JOIN ponctuel.leads l ON l.business_id = f.business_id AND l.id = f.lead_id
-          LEFT JOIN LATERAL (
-            SELECT * FROM ponctuel.messages o
-             WHERE f.mode = 'api' AND o.business_id = f.business_id AND o.kind = '{FOLLOWUP}'
-               AND o.subject = f.lead_id AND o.cycle = f.cycle AND o.step = f.number::text
-               AND NOT o.key_free LIMIT 1) m ON true
+          LEFT JOIN ponctuel.leads l ON l.business_id = f.business_id AND l.id = f.lead_id{MESSAGE}
          WHERE f.state IN ('planned','proposed','opened') {{where}}) j
 """
 ITEMS = f"""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from chalicelib.domain.people.responsible import RESPONSIBLE
+
 # Other people's tables hold anything: an instant of no calendar is read as missing.
 INSTANT = "CASE WHEN {0} BETWEEN '1900-01-01' AND '2999-12-31' THEN {0} END"
 
@@ -15,7 +17,8 @@ BEGAN = INSTANT.format("COALESCE(l.stage_since, l.created_at)")
 STAGE = "COALESCE(l.stage, '')"
 CYCLE = f"{STAGE} || '@' || to_char(({BEGAN}) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US')"
 
-# The one in whose hands the lead is: its closer, while active; null: the business's owners.
+# The one in whose hands the lead is: its closer, while active; null: those who are
+# responsible for the business.
 CLOSER = """(SELECT min(c.id) FROM ponctuel.users c
   WHERE c.business_id = l.business_id AND c.id = l.closer_id AND c.active)"""
 
@@ -43,6 +46,11 @@ SUPPRESSED = """(SELECT s.reason FROM ponctuel.suppressions s
     AND s.category IN ('*', 'marketing', 'leads.followup') AND s.contact IN ({contacts})
   ORDER BY s.at LIMIT 1)"""
 
+# A person has paused it (`pauses`).
+PAUSED = """EXISTS (SELECT 1 FROM ponctuel.lead_followups p
+  WHERE p.business_id = {business} AND p.lead_id = {lead} AND p.cycle = 'pause' AND p.number = 0
+    AND p.state = 'skipped' AND p.expires_at > {now})"""
+
 
 def first_that_holds(conditions: Mapping[str, str]) -> str:
     """SQL that yields the code of the first of the conditions (code → SQL) that holds, or null."""
@@ -51,14 +59,16 @@ def first_that_holds(conditions: Mapping[str, str]) -> str:
 
 
 # Of a row `f` of `lead_followups` and its lead `l`: why it may not be sent any more, or null.
+_PAUSED = PAUSED.format(business="f.business_id", lead="f.lead_id", now="ponctuel.clock()")
 _NOT_WANTED = SUPPRESSED.format(business="f.business_id", contacts="f.phone")
 OVER = first_that_holds(
     ENDED
     | {
         "stage_changed": f"({CYCLE}) IS DISTINCT FROM f.cycle",
         "suppressed": f"{_NOT_WANTED} IS NOT NULL",
+        "paused": _PAUSED,
     }
 )
 # Whether that follow-up is for the user `u` now.
 IS_FOR = f"""(u.business_id = f.business_id AND u.active
-  AND CASE WHEN {CLOSER} IS NULL THEN u.role = 'owner' ELSE u.id = l.closer_id END)"""
+  AND CASE WHEN {CLOSER} IS NULL THEN {RESPONSIBLE} ELSE u.id = l.closer_id END)"""

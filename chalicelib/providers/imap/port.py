@@ -80,17 +80,15 @@ class Headed:
 
 @dataclass(frozen=True)
 class Fetched:
-    """The whole message, with what `Listed` tells of it, so that a first sync need not ask for that
-    before. `raw` is None when it is larger than what was asked for in memory: then it is in `file`,
-    which the caller deletes, with its size and SHA-256. Neither: the server gave nil."""
+    """The whole message. `raw` is None when it is larger than what was asked for in memory: then it
+    is in `file`, which the caller deletes, with its size and SHA-256. Neither: the server gave nil.
+    """
 
     uid: int
     raw: bytes | None = field(repr=False)
     file: Path | None = None
     size: int = 0
     sha256: bytes = b""  # of what is in `file`
-    flags: tuple[str, ...] | None = None
-    internal_date: datetime | None = None  # aware
 
 
 @dataclass(frozen=True)

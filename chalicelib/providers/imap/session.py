@@ -12,7 +12,6 @@ from chalicelib.providers.imap.account import ImapAccount
 from chalicelib.providers.imap.changes import FlagsByUid, with_vanished
 from chalicelib.providers.imap.conversation import Conversation, Response, Take
 from chalicelib.providers.imap.fetch import (
-    Told,
     fetched,
     flags_of,
     taking_headers,
@@ -173,35 +172,31 @@ class Session:
         """`only`: the name of the one field that is wanted."""
         part = b"HEADER" if only is None else b"HEADER.FIELDS (%s)" % only.encode()
         take = taking_headers(self._conversation)
-        for uid, header, _ in self._bodies(uids, b"(UID BODY.PEEK[%s])" % part, take):
+        for uid, header in self._bodies(uids, b"(UID BODY.PEEK[%s])" % part, take):
             yield Headed(uid, header.data)
 
     def messages(self, uids: Sequence[int], *, in_memory: int, folder: Path) -> Iterator[Fetched]:
         files: set[Path] = set()
         take = taking_messages(self._conversation, in_memory, folder, files)
-        items = b"(UID FLAGS INTERNALDATE BODY.PEEK[])"
         try:
-            for uid, whole, told in self._bodies(uids, items, take):
+            for uid, whole in self._bodies(uids, b"(UID BODY.PEEK[])", take):
                 if whole.file is not None:
                     files.discard(whole.file)
-                date = moment(told.get(b"INTERNALDATE"))
-                yield Fetched(
-                    uid, whole.data, whole.file, whole.size, whole.sha256, flags_of(told), date
-                )
+                yield Fetched(uid, whole.data, whole.file, whole.size, whole.sha256)
         finally:
             for file in files:  # of what was cut, or not asked for
                 file.unlink(missing_ok=True)
 
     def _bodies(
         self, uids: Sequence[int], items: bytes, take: Take
-    ) -> Iterator[tuple[int, Literal, Told]]:
+    ) -> Iterator[tuple[int, Literal]]:
         wanted = set(uids)
-        nil: dict[int, Told] = {}
+        nil = set[int]()
         sets = uid_sets(uids, most=MESSAGES_AT_ONCE)
         for response, told in fetched(self._conversation, sets, items, take=take):
             if response.name == b"VANISHED":
                 for gone in with_vanished([], response) or ():
-                    nil.pop(gone, None)
+                    nil.discard(gone)
                 continue
             uid = uid_of(told)
             bodies = [value for name, value in told.items() if name.startswith(b"BODY[")]
@@ -210,12 +205,12 @@ class Session:
             wanted.discard(uid)
             if bodies[0] is None:
                 # Dovecot gives nil for what was expunged meanwhile, and says so at the end.
-                nil[uid] = told
+                nil.add(uid)
                 continue
             body = bodies[0]
-            yield uid, body if isinstance(body, Literal) else _short(text(body)), told
-        for uid, told in nil.items():
-            yield uid, Literal(None, 0), told
+            yield uid, body if isinstance(body, Literal) else _short(text(body))
+        for uid in sorted(nil):
+            yield uid, Literal(None, 0)
 
     def changes(self, modseq: int) -> Changes:
         if not self._condstore:

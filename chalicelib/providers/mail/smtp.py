@@ -19,6 +19,7 @@ from chalicelib.providers.mail.mime import Envelope, compose, envelope
 from chalicelib.providers.mail.port import Accepted, Mail
 from chalicelib.providers.mail.smtp_refusals import refusal, without_addresses
 from chalicelib.providers.mail.smtp_session import Deadline, Reply, SmtpSession
+from chalicelib.providers.mail.smtp_transaction import Opened, expect, open_transaction
 
 _HOST = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}|[0-9A-Fa-f:.]+")
 _PARTING_TIMEOUT = 0.2  # seconds to read what a server said before it stopped taking the content
@@ -55,14 +56,6 @@ class SmtpSettings:
                 "Réglage d’e-mail : un mot de passe ne part jamais sans chiffrement ; utilisez "
                 "tls=starttls ou smtps://."
             )
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """A transaction whose content the server is waiting for."""
-
-    session: SmtpSession
-    refused: tuple[str, ...]
 
 
 class SmtpProvider:
@@ -112,7 +105,7 @@ class SmtpProvider:
             self._session = None
             self._accepted_at = -math.inf
 
-    def _open_on_kept(self, people: Envelope, size: int, deadline: Deadline) -> _Opened | None:
+    def _open_on_kept(self, people: Envelope, size: int, deadline: Deadline) -> Opened | None:
         """On the kept connection; None if there is none, or if it turns out to be lost: servers
         close idle connections, and nothing has been sent yet."""
         if self._session is None:
@@ -141,22 +134,22 @@ class SmtpProvider:
         try:
             if settings.tls == "implicit":
                 session.encrypt(self._context(), settings.host, phase)
-            self._expect("greeting", 220, session, session.reply(self._command(deadline)))
-            self._expect("greeting", 250, session, session.hello(self._command(deadline)))
+            expect("greeting", 220, session, session.reply(self._command(deadline)))
+            expect("greeting", 250, session, session.hello(self._command(deadline)))
             if settings.tls == "starttls":
                 if "STARTTLS" not in session.extensions:
                     raise _configuration("Le serveur d’e-mail n’offre pas STARTTLS.")
                 reply = session.command("STARTTLS", self._command(deadline))
-                self._expect("greeting", 220, session, reply)
+                expect("greeting", 220, session, reply)
                 session.encrypt(self._context(), settings.host, self._command(deadline))
-                self._expect("greeting", 250, session, session.hello(self._command(deadline)))
+                expect("greeting", 250, session, session.hello(self._command(deadline)))
             if settings.username:
                 verdict = session.login(
                     settings.username, settings.password, self._command(deadline)
                 )
                 if verdict is None:
                     raise _configuration("Le serveur d’e-mail ne propose ni PLAIN ni LOGIN.")
-                self._expect("login", 235, session, verdict)
+                expect("login", 235, session, verdict)
         except BaseException:
             session.close()
             raise
@@ -164,35 +157,10 @@ class SmtpProvider:
 
     def _open(
         self, session: SmtpSession, people: Envelope, size: int, deadline: Deadline, *, kept: bool
-    ) -> _Opened:
-        """MAIL, RCPT and DATA, up to and including the answer to DATA."""
-        announced = ""
-        if "SIZE" in session.extensions:
-            announced = f" SIZE={size}"
-            limit = session.extensions["SIZE"]
-            if limit.isdigit() and 0 < int(limit) < size:
-                message = f"Le message dépasse les {limit} octets que le serveur accepte."
-                raise ProviderError("smtp", message, permanent=True, code="too_large")
-        reply = session.command(f"MAIL FROM:<{people.sender}>{announced}", self._command(deadline))
-        if kept and session.closing:
-            raise ConnectionError("the server takes no more messages on this connection")
-        self._expect("sender", 250, session, reply)
-        refusals: dict[str, ProviderError] = {}
-        for recipient in (*people.to, *people.cc):
-            reply = session.command(f"RCPT TO:<{recipient}>", self._command(deadline))
-            if reply.code not in (250, 251, 252):
-                refusals[recipient] = refusal("recipient", reply, encrypted=session.encrypted)
-                if session.closing:
-                    raise refusals[recipient]
-        if all(recipient in refusals for recipient in people.to):
-            errors = [refusals[recipient] for recipient in people.to]
-            raise min(errors, key=lambda error: error.permanent)  # one that may pass, if any
-        reply = session.command("DATA", self._command(deadline))
-        self._expect("content", 354, session, reply)
-        session.expect_silence()
-        return _Opened(session, tuple(refusals))
+    ) -> Opened:
+        return open_transaction(session, people, size, lambda: self._command(deadline), kept=kept)
 
-    def _transmit(self, opened: _Opened, content: bytes, deadline: Deadline) -> Accepted:
+    def _transmit(self, opened: Opened, content: bytes, deadline: Deadline) -> Accepted:
         session = opened.session
         sent = False
         try:
@@ -224,19 +192,6 @@ class SmtpProvider:
             return ssl.create_default_context(cafile=self._settings.ca_file)
         except OSError as error:
             raise _configuration("Le fichier des autorités de confiance est illisible.") from error
-
-    @staticmethod
-    def _expect(
-        stage: Literal["greeting", "login", "sender", "content"],
-        code: int,
-        session: SmtpSession,
-        reply: Reply,
-    ) -> None:
-        if reply.code == code:
-            return
-        if reply.code < 400:
-            raise ConnectionError("the server is out of step")
-        raise refusal(stage, reply, encrypted=session.encrypted)
 
     def _unreachable(self, error: OSError) -> ProviderError:
         where = f"{self._settings.host}:{self._settings.port}"

@@ -13,6 +13,7 @@ import socket
 import ssl
 import time
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _MAX_REPLY = 65_536  # bytes; a server that says more is not speaking SMTP
@@ -72,7 +73,7 @@ class SmtpSession:
         self._socket = sock
         self._buffer = b""
         self.extensions: dict[str, str] = {}
-        self.closing = False  # the server has said so (421)
+        self.closing = False  # the server has said so (421), or it is in the middle of something
 
     @classmethod
     def connect(cls, host: str, port: int, deadline: Deadline) -> SmtpSession:
@@ -107,11 +108,15 @@ class SmtpSession:
 
     def command(self, line: str, deadline: Deadline) -> Reply:
         """Sends one line, which holds no line break, and waits for its answer."""
-        if not line.isascii() or "\r" in line or "\n" in line:
+        self.send_commands((line,), deadline)
+        return self.reply(deadline)
+
+    def send_commands(self, lines: Sequence[str], deadline: Deadline) -> None:
+        """Sends lines, which hold no line breaks; each is then answered by a `reply`."""
+        if any(not line.isascii() or "\r" in line or "\n" in line for line in lines):
             raise ValueError("a command is one line of ASCII")
         self.expect_silence()
-        self._send(line.encode("ascii") + b"\r\n", deadline)
-        return self.reply(deadline)
+        self._send("".join(f"{line}\r\n" for line in lines).encode("ascii"), deadline)
 
     def hello(self, deadline: Deadline) -> Reply:
         """EHLO under our own IP address, which needs no name; learns the extensions."""

@@ -16,6 +16,7 @@ from chalicelib.providers.storage.keys import checked, missing, too_large
 _NO_SUCH_DOCUMENT = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}
 )
+_UNFINISHED = ".part"
 _PIECE = 1_000_000  # bytes of a file that are in memory at a time
 
 
@@ -67,6 +68,23 @@ class FolderStorage:
             if error.errno in _NO_SUCH_DOCUMENT:
                 return False
             raise _unreachable() from error
+
+    def keys(self, folder: str) -> list[str]:
+        """See `Storage.keys`. Links to other folders are not followed, half-written documents left
+        out."""
+        top = self._path(folder)
+        found = []
+
+        def stop(error: OSError) -> None:
+            if error.errno not in _NO_SUCH_DOCUMENT:
+                raise _unreachable() from error
+
+        for below, _folders, names in os.walk(top, onerror=stop):
+            place = Path(below).relative_to(top)
+            found += [
+                f"{folder}/{place / name}" for name in names if not name.endswith(_UNFINISHED)
+            ]
+        return sorted(found)
 
     def delete(self, key: str) -> None:
         """See `Storage.delete`. Of a link, what it leads to is deleted. Folders stay, empty or not:
@@ -122,7 +140,7 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 def _put(folder: str, name: str, content: Iterable[bytes]) -> None:
     """The whole of it or nothing appears under the name. Plain calls of the system: a first sync
     keeps thousands of files, and `pathlib` takes longer than they do."""
-    part = f"{folder}/.{os.getpid()}.{os.urandom(6).hex()}.part"
+    part = f"{folder}/.{os.getpid()}.{os.urandom(6).hex()}{_UNFINISHED}"
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         try:

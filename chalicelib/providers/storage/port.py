@@ -35,6 +35,11 @@ class Storage(Protocol):
         """Whether there is a document under this key. Raises as `write`."""
         ...
 
+    def keys(self, folder: str) -> list[str]:
+        """The keys of all documents in a folder and in those below it, sorted. Raises as `write`;
+        a folder that is not there has none."""
+        ...
+
     def delete(self, key: str) -> None:
         """There is no document under this key any more, whether there was one or not. Raises as
         `write`."""

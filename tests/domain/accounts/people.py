@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.domain.accounts import requesting
@@ -104,12 +104,18 @@ UPDATE ponctuel.account_deletions SET leased_until = 'infinity' WHERE state = 'l
 """
 
 
+_WAITING = "SELECT EXISTS (SELECT 1 FROM ponctuel.messages WHERE settled_at IS NULL) AS waiting"
+
+
 def nights(deployment: Deployment, count: int = 1, *, erased: bool = False) -> None:
-    """The job's next slots, each with the morning's sending after it. Unless they are to be
-    `erased`, another process has the lease on whoever is locked, and stands still."""
+    """The job's next slots, each with the morning's sending after it if a message waits. Unless
+    they are to be `erased`, another process has the lease on whoever is locked, and stands."""
     for _ in range(count):
         deployment.advance_to_slot("account_deletions")
         deployment.tick("account_deletions", hours=0)
         if not erased:
             deployment.execute(_TAKEN)
-        deployment.tick("deliver_messages", hours=8)
+        if deployment.rows(_WAITING)[0]["waiting"]:
+            deployment.tick("deliver_messages", hours=8)
+        else:
+            deployment.database.advance(timedelta(hours=8))

@@ -15,12 +15,13 @@ from tests.domain.accounts.erased import (
 )
 from tests.harness import Deployment
 
-STEPS = ["access", "archive", "files", "stripe", "children", "parent"]
+STEPS = ["revoke", "access", "archive", "files", "stripe", "children", "tombstone", "parent"]
 # What knows of deletions themselves, and what outlives a business.
 OUTLIVES = {
     "accounting_archive",
     "account_deletions",
     "erasure_receipts",
+    "erasure_tombstones",
     "suppressions",
 }
 

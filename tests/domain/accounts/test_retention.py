@@ -39,7 +39,7 @@ def test_every_statement_can_be_run(deployment: Deployment, scope: str) -> None:
     phases: tuple[Phase, ...] = ("access", "children", "parent")
     with deployment.database.begin() as connection:
         for phase in phases:
-            for write in retention.writes(scope, phase):
+            for write in retention.statements(scope, phase):
                 connection.execute(text(write.statement), values)
         counting = retention.at_once([select for _table, select in retention.remains(scope)])
         assert connection.execute(text(counting), values).all() == []

@@ -125,6 +125,82 @@ def test_a_number_that_only_ends_alike_is_somebody_else(deployment: Deployment) 
     assert states(deployment)["B1/L1"] == ("proposed", None)
 
 
+def test_a_start_takes_the_opt_out_back_of_every_lead_of_that_number_and_of_no_other_business(
+    deployment: Deployment,
+) -> None:
+    rows.lead(deployment, "L2", phone="0033 6 39 98 00 01")
+    says(deployment, "STOP")
+    deployment.execute("UPDATE ponctuel.leads SET opted_out = true WHERE business_id = 'B2'")
+    assert lead(deployment)["opted_out"]
+    assert lead(deployment, "L2")["opted_out"]
+    deployment.database.advance(timedelta(minutes=1))
+    before = lead(deployment)["replied_at"]
+    says(deployment, "REPRENDRE")
+    assert lead(deployment) == {"replied_at": before, "opted_out": False}
+    assert not lead(deployment, "L2")["opted_out"]
+    assert lead(deployment, business="B2")["opted_out"]
+    # The cadence of this stage has had its answer; the next stage's begins.
+    deployment.tick(JOB, hours=6)
+    assert states(deployment)["B1/L1"] == ("cancelled", "opted_out")
+    deployment.execute(
+        "UPDATE ponctuel.leads SET stage = 'devis', stage_since = ponctuel.clock() "
+        "WHERE business_id = 'B1' AND id = 'L1'"
+    )
+    deployment.tick(JOB, hours=30)
+    assert states(deployment)["B1/L1"] == ("proposed", None)
+
+
+def test_the_last_word_counts_in_whatever_order_stop_and_start_are_told(
+    deployment: Deployment,
+) -> None:
+    now = deployment.clock()
+    says(deployment, "START", at=now)
+    says(deployment, "STOP", at=now - timedelta(minutes=5))
+    assert not lead(deployment)["opted_out"]
+    says(deployment, "STOP", at=now + timedelta(minutes=5))
+    says(deployment, "START", at=now + timedelta(minutes=4))
+    assert lead(deployment)["opted_out"]
+
+
+def test_a_start_does_not_lift_what_an_operator_has_entered(deployment: Deployment) -> None:
+    rows.suppress(deployment, PHONE, reason="manual")
+    says(deployment, "STOP")
+    assert lead(deployment)["opted_out"]
+    deployment.database.advance(timedelta(minutes=1))
+    says(deployment, "START")
+    assert lead(deployment)["opted_out"]
+
+
+def test_an_old_answer_after_a_new_stage_s_follow_up_is_told_and_stops_nothing_of_it(
+    deployment: Deployment,
+) -> None:
+    written = deployment.clock()
+    deployment.execute(
+        "UPDATE ponctuel.leads SET stage = 'devis', stage_since = ponctuel.clock() "
+        "+ interval '1 minute' WHERE business_id = 'B1'"
+    )
+    deployment.tick(JOB, hours=30)
+    assert states(deployment)["B1/L1"] == ("proposed", None)
+    event = wrote("Oui !", at=written, from_=PHONE)
+    tell(deployment.database, event, at=deployment.clock())
+    assert states(deployment)["B1/L1"] == ("proposed", None)
+    assert lead(deployment)["replied_at"] == written
+    assert len(news(deployment)) == 1
+
+
+def test_a_late_answer_to_this_stage_stops_the_follow_up_that_was_made_meanwhile(
+    deployment: Deployment,
+) -> None:
+    written = deployment.clock()
+    deployment.execute(
+        "UPDATE ponctuel.lead_followups SET state = 'expired', settled_at = ponctuel.clock()"
+    )
+    deployment.tick(JOB, hours=54)
+    assert states(deployment)["B1/L1"] == ("proposed", None)  # the second one
+    tell(deployment.database, wrote("Oui !", at=written, from_=PHONE), at=deployment.clock())
+    assert states(deployment)["B1/L1"] == ("cancelled", "replied")
+
+
 def test_a_reaction_and_a_start_stop_nothing(deployment: Deployment) -> None:
     says(deployment, "👍", kind="reaction")
     says(deployment, "START")
@@ -165,3 +241,28 @@ def test_it_works_on_views_of_somebodys_own_tables(deployment: Deployment) -> No
 def test_the_clock_of_an_answer_is_its_own(deployment: Deployment) -> None:
     says(deployment, at=NOW - timedelta(days=1))
     assert lead(deployment)["replied_at"] == NOW - timedelta(days=1)
+
+
+def test_notifications_that_cannot_be_written_keep_nobody_from_being_left_alone_and_told(
+    deployment: Deployment,
+) -> None:
+    deployment.execute("ALTER TABLE ponctuel.notifications ADD CHECK (title = '') NOT VALID")
+    says(deployment, "STOP")
+    assert lead(deployment)["opted_out"] is True
+    assert states(deployment)["B1/L1"] == ("cancelled", "opted_out")
+    planned = deployment.rows("SELECT step FROM ponctuel.messages WHERE kind = 'leads.replied'")
+    assert [row["step"] for row in planned] == ["U1"]
+
+
+def test_without_closer_and_owner_the_administrators_are_told_and_nobody_else(
+    deployment: Deployment,
+) -> None:
+    rows.user(deployment, "U2", name="Ali Ben", role="admin")
+    rows.user(deployment, "U3", name="Zoé", role="member")
+    deployment.execute("UPDATE ponctuel.leads SET closer_id = NULL")
+    says(deployment)
+    assert [row[1] for row in news(deployment)] == ["U0"]
+    deployment.execute("UPDATE ponctuel.users SET active = false WHERE id = 'U0'")
+    deployment.database.advance(timedelta(hours=24))
+    says(deployment, provider_id="wamid.later")
+    assert [row[1] for row in news(deployment)] == ["U0", "U2"]

@@ -29,7 +29,7 @@ def deployment(deployment: Deployment) -> Deployment:
 def due(deployment: Deployment, closer: str = "U1", business: str = "B1") -> list[Proposal]:
     clock = deployment.clock()
     with deployment.database.begin() as connection:
-        return proposals.due_of(connection, business, closer, clock)
+        return proposals.due_of(connection, business, closer, clock).proposals
 
 
 def act(deployment: Deployment, what: str, id: int, *reason: str, closer: str = "U1") -> Any:
