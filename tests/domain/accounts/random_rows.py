@@ -29,6 +29,8 @@ FIXED: Mapping[tuple[str, str], Sequence[Any]] = {
     ("messages", "hold_reason"): ("review", "window"),
     ("messages", "kind"): ("agenda.digest", "leads.closer_digest", "billing.invoice_followup"),
     ("legal_holds", "lifted_at"): (NOW.isoformat(),),
+    # Of none that is erased here.
+    ("accounting_archive", "deletion_id"): (999_999,),
     ("account_deletions", "state"): ("cancelled",),
     ("account_deletions", "scope"): ("user",),
     ("account_deletions", "pseudonym"): (None,),
@@ -77,7 +79,7 @@ def schema(connection: Connection) -> Schema:
     """Table → its columns."""
     choices: dict[tuple[str, str], Sequence[Any]] = {}
     for name, says in connection.execute(_CHECKS):
-        if found := re.fullmatch(r"CHECK \(\((\w+) = (?:ANY \(ARRAY\[(.*)\]\)|('.*'))\)\)", says):
+        if found := re.fullmatch(r"CHECK \(\((\w+) = (?:ANY \(ARRAY\[(.*)\]\)|('.*'::text))\)\)", says):
             choices[name, found[1]] = re.findall(r"'(\w+)'", found[2] or found[3])
     columns: dict[str, list[Column]] = {}
     for row in connection.execute(_COLUMNS):
