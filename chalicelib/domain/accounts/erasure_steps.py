@@ -6,15 +6,19 @@ transaction that proves that nothing else is left, so that a failure forgets not
 
 from __future__ import annotations
 
+import hmac
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from secrets import token_hex
 from typing import Any, Final
 
 from sqlalchemy import Connection, TextClause, text
 
 from chalicelib.domain.accounts import erasure_scan, retention
 from chalicelib.domain.accounts.archiving import ARCHIVE, KEPT
+from chalicelib.domain.accounts.erasure_lease import Taken
 from chalicelib.domain.accounts.retention_rules import Phase
 from chalicelib.errors import ItemFailed
 
@@ -68,6 +72,16 @@ UPDATE ponctuel.account_deletions d
  WHERE d.business_id = w.business AND d.pseudonym IS NULL
    AND (d.user_id = w."user" OR CAST(:scope AS text) = 'business')
 """)
+# An address that another account of the business has too is theirs, and stays.
+_EMAILS = text("""
+SELECT w.id, CASE WHEN CAST(:scope AS text) = 'business' OR NOT EXISTS (
+         SELECT 1 FROM ponctuel.users o
+          WHERE o.business_id = u.business_id AND o.id <> u.id
+            AND lower(btrim(o.email)) = lower(btrim(u.email))) THEN lower(btrim(u.email)) END
+  FROM unnest(CAST(:ids AS bigint[]), CAST(:businesses AS text[]), CAST(:users AS text[]))
+    AS w(id, business, "user")
+  JOIN ponctuel.users u ON u.business_id = w.business AND u.id = w."user"
+""")
 
 
 class Remains(ItemFailed):
@@ -95,6 +109,40 @@ class Subjects:
 
 Counts = Mapping[int, Mapping[str, int]]
 Step = Callable[[Connection, Subjects], Counts]
+
+
+def parameters(connection: Connection, group: Sequence[Taken]) -> dict[str, Any]:
+    """Those of `retention`, of accounts of one scope, with the addresses that are theirs alone."""
+    scope = group[0].scope
+    asked = {
+        "scope": scope,
+        "ids": [one.id for one in group],
+        "businesses": [one.business_id for one in group],
+        "users": [one.user_id for one in group],
+    }
+    emails = {row[0]: row[1] for row in connection.execute(_EMAILS, asked)}
+    return retention.parameters(
+        scope, [one.account | {"email": emails.get(one.id)} for one in group]
+    )
+
+
+def subjects(connection: Connection, group: Sequence[Taken], secret: str | None) -> Subjects:
+    """`secret`: of the pseudonyms."""
+    return Subjects(
+        scope=group[0].scope,
+        numbers=[one.id for one in group],
+        values=parameters(connection, group),
+        pseudonyms=[_pseudonym(one, secret) for one in group],
+    )
+
+
+def _pseudonym(taken: Taken, secret: str | None) -> str:
+    """The same for the same account as long as the secret is; without one it is of no use to
+    anybody."""
+    if not secret:
+        return token_hex(16)
+    account = f"{taken.business_id}\0{taken.user_id}".encode()
+    return hmac.new(secret.encode(), b"erased\0" + account, sha256).hexdigest()[:32]
 
 
 def access(connection: Connection, subjects: Subjects) -> Counts:

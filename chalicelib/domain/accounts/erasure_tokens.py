@@ -7,11 +7,10 @@ Microsoft has no such call; there the person, or their administrator, withdraws 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from chalicelib.domain.accounts import retention
+from chalicelib.domain.accounts import erasure_steps, retention
 from chalicelib.domain.accounts.erasure_lease import LET_GO, Taken
 from chalicelib.errors import SettingsError
 from chalicelib.mailboxes.credentials import Keyring, Tokens
@@ -32,9 +31,7 @@ SELECT w.number, m.credentials, EXISTS (
             AND NOT {LET_GO.format(step="revoke", row="o", whose=_HIS)}) AS others
   FROM who w JOIN ponctuel.mailboxes m ON m.business_id = w.business
    AND m.token_issuer = 'google'
-   AND (CAST(:scope AS text) = 'business' OR m.address =
-        (SELECT lower(btrim(u.email)) FROM ponctuel.users u
-          WHERE u.business_id = w.business AND u.id = w."user"))
+   AND (CAST(:scope AS text) = 'business' OR m.address = w.email)
  ORDER BY m.id
 """)
 
@@ -55,15 +52,12 @@ def revoke(engine: Engine, taken: Taken, settings: Settings) -> None:
 def with_tokens(engine: Engine, taken: Sequence[Taken]) -> set[int]:
     """Of these, which are of one scope, the numbers of those whom Google has to be told about."""
     with engine.connect() as connection:
-        return {row.number for row in connection.execute(_CREDENTIALS, _values(taken))}
-
-
-def _values(taken: Sequence[Taken]) -> dict[str, Any]:
-    return retention.parameters(taken[0].scope, [one.account for one in taken])
+        values = erasure_steps.parameters(connection, taken)
+        return {row.number for row in connection.execute(_CREDENTIALS, values)}
 
 
 def _tokens(connection: Connection, taken: Taken, settings: Settings) -> tuple[list[str], int]:
-    mailboxes = connection.execute(_CREDENTIALS, _values([taken]))
+    mailboxes = connection.execute(_CREDENTIALS, erasure_steps.parameters(connection, [taken]))
     rows = [row.credentials for row in mailboxes if not row.others]
     if not rows:
         return [], 0

@@ -79,7 +79,9 @@ def schema(connection: Connection) -> Schema:
     """Table → its columns."""
     choices: dict[tuple[str, str], Sequence[Any]] = {}
     for name, says in connection.execute(_CHECKS):
-        if found := re.fullmatch(r"CHECK \(\((\w+) = (?:ANY \(ARRAY\[(.*)\]\)|('.*'::text))\)\)", says):
+        if found := re.fullmatch(
+            r"CHECK \(\((\w+) = (?:ANY \(ARRAY\[(.*)\]\)|('.*'::text))\)\)", says
+        ):
             choices[name, found[1]] = re.findall(r"'(\w+)'", found[2] or found[3])
     columns: dict[str, list[Column]] = {}
     for row in connection.execute(_COLUMNS):
