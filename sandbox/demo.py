@@ -19,7 +19,7 @@ from sqlalchemy import Engine, text
 from chalicelib.domain.billing.calendar import next_opening
 from chalicelib.errors import PonctuelError
 from chalicelib.outbox.windows import Window
-from sandbox import report, smtp_journal, whatsapp_journal
+from sandbox import report, smtp_journal, terminal, whatsapp_journal
 from sandbox.demo_steps import PARIS, at, go_live, install, paris, tick
 from sandbox.environment import Environment, running
 
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.invoices is not None and not options.invoices.is_file():
         print(f"Fichier introuvable : {options.invoices}", file=sys.stderr)
         return 1
-    report.say("Démarrage du bac à sable : PostgreSQL, serveurs d'e-mail, WhatsApp…")
+    terminal.say("Démarrage du bac à sable : PostgreSQL, serveurs d'e-mail, WhatsApp…")
     try:
         with running("demo", fresh=True) as environment, environment.engine() as engine:
             if options.invoices is not None:
@@ -73,22 +73,22 @@ def tell(environment: Environment, engine: Engine, businesses: Sample) -> int:
         path.write_bytes(content)
     report.businesses(engine)
 
-    report.title("1. Mardi 10 mars 2026, 8 h : la tâche horaire")
+    terminal.title("1. Mardi 10 mars 2026, 8 h : la tâche horaire")
     at(engine, paris(10, 7, 30))
     install(engine)
     go_live(engine, review=_last_business(engine))
     at(engine, paris(10, 8))
     report.left_out(engine)
     tick("followups")
-    report.say(
+    terminal.say(
         "En métropole la plage d'envoi ouvre à 9 h : les relances sont prêtes et retenues. À "
         "La Réunion il est 11 h : elles partent, par e-mail ou par WhatsApp selon le niveau."
     )
     report.outcomes(engine)
 
-    report.title("2. 9 h : chaque message se relit juste avant de partir")
+    terminal.title("2. 9 h : chaque message se relit juste avant de partir")
     _life_goes_on(environment, engine)
-    report.say(
+    terminal.say(
         "Entre-temps trois clients ont payé, un conteste, une boîte n'existe plus. Personne n'a "
         "rien annulé : au moment de partir, chaque message relit le solde, le litige, la plage "
         "d'envoi."
@@ -99,34 +99,34 @@ def tell(environment: Environment, engine: Engine, businesses: Sample) -> int:
     report.outcomes(engine)
     report.exceptions(engine)
 
-    report.title("3. Une heure plus tard, les mêmes tâches")
+    terminal.title("3. Une heure plus tard, les mêmes tâches")
     again = _again(environment, engine, paris(10, 10))
 
-    report.title("4. Ce que les clients ont reçu, par e-mail et par WhatsApp")
+    terminal.title("4. Ce que les clients ont reçu, par e-mail et par WhatsApp")
     demo_whatsapp.received(engine, environment)
 
-    report.title("5. La nuit : retenu le soir, parti le matin")
+    terminal.title("5. La nuit : retenu le soir, parti le matin")
     demo_night.night(engine)
 
-    report.title("6. Mercredi, deux clients répondent")
+    terminal.title("6. Mercredi, deux clients répondent")
     silent = demo_whatsapp.stop(engine, environment)
 
-    report.title("7. Une réponse perdue : parti ou pas ?")
+    terminal.title("7. Une réponse perdue : parti ou pas ?")
     is_known = demo_whatsapp.uncertain(engine, environment, silent)
 
-    report.title("8. La boîte aux lettres : lue sans rien y changer, chaque e-mail une fois")
+    terminal.title("8. La boîte aux lettres : lue sans rien y changer, chaque e-mail une fois")
     is_kept = demo_mailbox.mailbox(engine, environment)
 
-    report.title("9. Les leads qui se taisent : proposés, envoyés, comptés")
+    terminal.title("9. Les leads qui se taisent : proposés, envoyés, comptés")
     is_counted = demo_leads.leads(engine)
 
-    report.title("10. Ce qui est en retard, et ce qui vient : dit une fois, à qui de droit")
+    terminal.title("10. Ce qui est en retard, et ce qui vient : dit une fois, à qui de droit")
     is_told = demo_agenda.agenda(engine)
 
-    report.title("11. Deux comptes à supprimer : l'un reste d'un clic, l'autre disparaît")
+    terminal.title("11. Deux comptes à supprimer : l'un reste d'un clic, l'autre disparaît")
     is_erased, forgotten = demo_accounts.accounts(engine, environment)
 
-    report.title("Le compte")
+    terminal.title("Le compte")
     agree = _agree(environment, engine, forgotten)
     report.farther(environment)
     shown = is_known and is_kept and is_counted and is_told and is_erased
@@ -151,17 +151,17 @@ def _own_invoices(environment: Environment, engine: Engine, file: Path) -> int:
     start = opening.replace(minute=0, second=5, microsecond=0) + timedelta(hours=1)
     at(engine, start)
     local = start.astimezone(PARIS)
-    report.title(f"Ce qui partirait le {local:%d/%m/%Y} à {local:%H h}, prochaine plage d'envoi")
+    terminal.title(f"Ce qui partirait le {local:%d/%m/%Y} à {local:%H h}, prochaine plage d'envoi")
     report.left_out(engine, by_document=True)
     tick("followups")
     report.outcomes(engine)
     report.sent(engine, limit=40)
     report.exceptions(engine)
-    report.title("Une seconde fois, une heure plus tard")
+    terminal.title("Une seconde fois, une heure plus tard")
     _again(environment, engine, start + timedelta(hours=1))
-    report.title("Un des e-mails envoyés")
+    terminal.title("Un des e-mails envoyés")
     report.one_mail(engine, environment)
-    report.title("Le compte")
+    terminal.title("Le compte")
     agree = _agree(environment, engine)
     report.farther(environment)
     return 0 if agree else 1
@@ -173,7 +173,7 @@ def _again(environment: Environment, engine: Engine, instant: datetime) -> int:
     tick("followups")
     tick("deliver_messages")
     again = _taken(environment).total() - before
-    report.say(f"Messages envoyés par cette seconde exécution : {again}.")
+    terminal.say(f"Messages envoyés par cette seconde exécution : {again}.")
     return again
 
 
@@ -184,11 +184,11 @@ def _agree(environment: Environment, engine: Engine, forgotten: int = 0) -> bool
     with engine.begin() as connection:
         sent = connection.execute(text(_SENT)).scalar_one() + forgotten
     if sent != len({message for message, _ in taken}) or any(n > 1 for n in taken.values()):
-        report.say("Le registre et les serveurs ne concordent pas : c'est un défaut.")
+        terminal.say("Le registre et les serveurs ne concordent pas : c'est un défaut.")
         return False
     by_whatsapp = len(environment.whatsapp.accepted())
     of_them = f" (dont {by_whatsapp} par WhatsApp)" if by_whatsapp else ""
-    report.say(
+    terminal.say(
         f"Le registre et les serveurs du bac à sable concordent : {sent} messages envoyés{of_them},"
         " aucun deux fois, et rien n'a quitté cette machine."
     )

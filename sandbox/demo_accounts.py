@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, text
 
 from chalicelib.domain.accounts import requesting
-from sandbox import report
+from sandbox import report, terminal
 from sandbox.demo_steps import PARIS, at, paris, tick
 from sandbox.environment import Environment
 from sandbox.sample_users import ASSISTANT, OWNER
@@ -87,18 +87,18 @@ def accounts(engine: Engine, environment: Environment) -> tuple[bool, int]:
     with engine.begin() as connection:
         first = _ask(connection)
     tick("deliver_messages")
-    report.say(
+    terminal.say(
         "Karim, de la menuiserie Perrin, et Claire, seule à l'Atelier Colin, demandent la "
         "suppression de leur compte. Chacun reçoit la date ; d'ici là, rien n'est effacé."
     )
     report.command("accounts", "list")
     _night(engine, 9)
     _morning(engine, 9)
-    report.then("Une semaine avant, à 8 h, Karim reçoit :")
+    terminal.then("Une semaine avant, à 8 h, Karim reçoit :")
     reminder = _letter(engine, first, "accounts.deletion_reminder")
     report.letter(engine, reminder)
     _keep(engine, reminder)
-    report.then("Il ouvre le lien et presse le bouton : son compte reste.")
+    terminal.then("Il ouvre le lien et presse le bouton : son compte reste.")
     report.command("accounts", "show", ASSISTANT, "--business", first)
     _night(engine, 15)
     _morning(engine, 15)
@@ -111,14 +111,16 @@ def accounts(engine: Engine, environment: Environment) -> tuple[bool, int]:
         receipts = connection.execute(_RECEIPTS, {"business": BUSINESS}).all()
         states = connection.execute(_STATES, {"first": first, "business": BUSINESS}).all()
         archived = connection.execute(_ARCHIVED, {"business": BUSINESS}).scalar_one()
-    report.then(
+    terminal.then(
         "Claire laisse passer les deux rappels. Le 17 avril à 2 h son compte est verrouillé, un "
         "dernier message part ; la nuit suivante il est effacé, l'entreprise avec lui. Chaque "
         "étape a son reçu, qui compte et ne nomme personne :"
     )
     rows = [(_STEPS[step], _counted(counts)) for step, counts in receipts]
     report.listed("Les reçus", ("étape", "fait"), rows)
-    report.then("Il reste ce que la loi garde dix ans. Qui le lit donne sa raison, et c'est noté :")
+    terminal.then(
+        "Il reste ce que la loi garde dix ans. Qui le lit donne sa raison, et c'est noté :"
+    )
     report.command("archive", "list", "--reason", "démonstration")
     kept = [tuple(row) for row in states] == [(first, "cancelled"), (BUSINESS, "erased")]
     return kept and archived == 2 and not file.exists(), forgotten

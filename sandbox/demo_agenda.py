@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Engine, text
 
-from sandbox import report
+from sandbox import report, terminal
 from sandbox.demo_steps import at, paris, tick
 from sandbox.sample_users import ASSISTANT, OWNER
 
@@ -57,21 +57,21 @@ def agenda(engine: Engine) -> bool:
     tick(JOB)
     with engine.begin() as connection:
         shown = [(row[0], row[1]) for row in connection.execute(_SHOWN)]
-    report.say(
+    terminal.say(
         "À 19 h, les factures échues passent « en retard ». Chacun est prévenu une fois, dans "
         "l'application et en un seul e-mail ; une tâche critique oubliée remonte à la dirigeante."
     )
     report.listed("Dans l'application", ("quoi", "détail"), shown)
     at(engine, paris(17, 8))
     tick(JOB)
-    report.then("À 8 h, l'assistant, qui préfère un e-mail par jour, le reçoit :")
+    terminal.then("À 8 h, l'assistant, qui préfère un e-mail par jour, le reçoit :")
     _letter(engine, "agenda.digest")
     with engine.begin() as connection:
         connection.execute(_CALLED_OFF)
     for minute in (30, 40, 50):
         at(engine, paris(17, 8, minute))
         tick("deliver_messages")
-    report.then(
+    terminal.then(
         "Deux rappels attendaient leur minute, 8 h 30 et 8 h 40. Le second rendez-vous est annulé "
         "entre-temps : son rappel se relit, et ne part pas. Le premier :"
     )
@@ -83,7 +83,7 @@ def agenda(engine: Engine) -> bool:
     tick(JOB)
     with engine.begin() as connection:
         again = connection.execute(_COUNT).scalar_one() - before
-    report.then(f"Messages de plus au passage de 9 h : {again}.")
+    terminal.then(f"Messages de plus au passage de 9 h : {again}.")
     return not again and reminders == [("A1", "accepted"), ("A2", "cancelled")]
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, text
 
 from chalicelib.domain.leads import proposals
 from chalicelib.outbox.formats import date_heure
-from sandbox import report
+from sandbox import report, terminal
 from sandbox.demo_steps import at, paris, tick
 from sandbox.sample_users import CLOSER
 
@@ -43,7 +43,7 @@ def leads(engine: Engine) -> bool:
     at(engine, paris(16, 11, 50))
     with engine.begin() as connection:
         business = _arrive(connection)
-    report.say(
+    terminal.say(
         f"{len(LEADS)} leads sont arrivés ces derniers jours et n'ont rien dit depuis. Les "
         "relances sont en mode assisté : le message est prêt, c'est leur closer, Léa, qui "
         "l'envoie."
@@ -54,17 +54,17 @@ def leads(engine: Engine) -> bool:
         digest = connection.execute(_DIGEST).scalar_one()
         clock = paris(16, 12, 5)
         due = proposals.due_of(connection, business, CLOSER, clock).proposals
-    report.then("À midi, Léa reçoit un seul e-mail :")
-    report.console.print(report.shown(f"\n{digest}"), soft_wrap=True)
-    report.then("Le lien ouvre sa page ; un geste ouvre WhatsApp, sur un texte prêt :")
-    report.say(due[0].text.replace("\n", " "))
+    terminal.then("À midi, Léa reçoit un seul e-mail :")
+    terminal.console.print(terminal.shown(f"\n{digest}"), soft_wrap=True)
+    terminal.then("Le lien ouvre sa page ; un geste ouvre WhatsApp, sur un texte prêt :")
+    terminal.say(due[0].text.replace("\n", " "))
     at(engine, clock)
     with engine.begin() as connection:
         first, second = (p for p in due)
         proposals.open_(connection, business, CLOSER, first.id)
         proposals.confirm(connection, business, CLOSER, first.id)
         proposals.skip(connection, business, CLOSER, second.id, "replied")
-    report.then(
+    terminal.then(
         f"Elle envoie à {first.name} et le confirme : c'est là que la relance compte. "
         f"{second.name} lui avait déjà répondu : elle le dit, sa cadence s'arrête. Pourquoi les "
         "autres n'ont rien reçu :"
@@ -77,7 +77,7 @@ def leads(engine: Engine) -> bool:
         counted = connection.execute(_COUNTED, {"business_id": business}).scalar_one()
         left = proposals.due_of(connection, business, CLOSER, paris(16, 18, 1)).total
     next_one = date_heure((clock + timedelta(hours=48)).isoformat())
-    report.then(
+    terminal.then(
         f"Au passage de 18 h, {left} proposition et {counted} relance comptée : la suivante "
         f"de {first.name} ne viendra pas avant le {next_one}."
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from sandbox import report
+from sandbox import report, terminal
 from sandbox.demo_steps import at, paris, tick
 from sandbox.environment import Environment
 from sandbox.imap import PASSWORD
@@ -101,7 +101,7 @@ def mailbox(engine: Engine, environment: Environment) -> bool:
         ]
     )
     at(engine, paris(13, 9, 10))
-    report.say(
+    terminal.say(
         "Le gérant ajoute la boîte de son entreprise, sur un vrai serveur IMAP de ce bac à sable. "
         "Son mot de passe est chiffré avant d'atteindre la base ; il vient ici par un tube :"
     )
@@ -130,24 +130,24 @@ def mailbox(engine: Engine, environment: Environment) -> bool:
         ("de", "objet", "ce que c'est", "réparé, joint"),
         [(row["sender"], row["subject"], _what(row), _notes(row)) for row in rows],
     )
-    report.then(
+    terminal.then(
         f"{answering.name} a répondu à sa relance : l'e-mail la cite. Ses relances attendent ; une "
         "absence ou une lettre d'information n'aurait rien suspendu."
     )
     report.command("explain", "facture", answering.number, "--business", BUSINESS)
     at(engine, paris(13, 9, 21))
     tick("deliver_messages")
-    report.then("L'entreprise en est prévenue, une fois par conversation et par jour :")
+    terminal.then("L'entreprise en est prévenue, une fois par conversation et par jour :")
     with engine.begin() as connection:
         notice = connection.execute(_NOTICE).scalar_one()
     report.letter(engine, notice)
-    report.then(f"La relance de {gone.name} est revenue : son adresse n'existe plus.")
+    terminal.then(f"La relance de {gone.name} est revenue : son adresse n'existe plus.")
     report.verdict(engine, next(row["id"] for row in found if row["address"] == gone.address))
     report.command("suppressions", "list", "--business", BUSINESS)
 
     _sync(engine, paris(13, 9, 25))
     second = _kept(engine) - kept
-    report.then(f"Nouveaux e-mails à la lecture de 9 h 25 : {second}.")
+    terminal.then(f"Nouveaux e-mails à la lecture de 9 h 25 : {second}.")
     server.renumber(CLIENTS)
     last = answer(box, answering, paris(13, 9, 27), "PS : je joins l'avis de virement.", again=2)
     server.deliver([("INBOX", last, paris(13, 9, 27))])
@@ -155,13 +155,13 @@ def mailbox(engine: Engine, environment: Environment) -> bool:
     third = _kept(engine) - kept - second
     with engine.begin() as connection:
         counts = connection.execute(_COUNTS).mappings().one()
-    report.say(
+    terminal.say(
         f"Puis le serveur renumérote le dossier {CLIENTS} (UIDVALIDITY), ce qui fait tout relire, "
         f"en double, à bien des logiciels ; et un e-mail arrive. À 9 h 30 : {third} nouveau, dans "
         f"la même conversation ({counts['conversation']} e-mails)."
     )
     changing = _changing(server.commands)
-    report.then(
+    terminal.then(
         f"Au bout du compte, {counts['emails']} e-mails que le serveur montre à {counts['places']} "
         f"endroits. Aucun n'y est marqué lu, déplacé ou supprimé : {changing} commande de ce genre."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Engine, text
 
-from sandbox import report
+from sandbox import report, terminal
 from sandbox.demo_steps import at, paris, tick
 
 _DISPUTED = text("""
@@ -30,7 +30,7 @@ def night(engine: Engine) -> None:
         row = connection.execute(_DISPUTED).mappings().one()
         connection.execute(_SETTLE, dict(row))
         connection.execute(_WIDEN, dict(row))
-    report.say(
+    terminal.say(
         f"À 21 h 40 le patron règle le litige de la facture {row['number']}. Il travaille tard, et "
         "a étendu ses envois de 6 h à 23 h. À 22 h la relance est prête, mais personne ne reçoit "
         "de relance la nuit, quels que soient les réglages :"
@@ -40,7 +40,7 @@ def night(engine: Engine) -> None:
     with engine.begin() as connection:
         relance = connection.execute(_RELANCE, dict(row)).scalar_one()
     report.verdict(engine, relance)
-    report.then("Le lendemain à 8 h, sans que personne ne s'en occupe :")
+    terminal.then("Le lendemain à 8 h, sans que personne ne s'en occupe :")
     at(engine, paris(11, 8))
     tick("deliver_messages")
     report.verdict(engine, relance)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from sandbox import report
+from sandbox import report, terminal
 from sandbox.demo_steps import at, paris, tick
 from sandbox.environment import Environment
 from sandbox.whatsapp_answer import answer
@@ -48,7 +48,7 @@ def received(engine: Engine, environment: Environment) -> None:
     with engine.begin() as connection:
         customer = _customers(connection)[0]
     report.phone(engine, customer["message_id"])
-    report.then(
+    terminal.then(
         "Personne n'est tenu de répondre à un devis : par e-mail, ses relances portent un lien de "
         "désinscription."
     )
@@ -61,13 +61,13 @@ def stop(engine: Engine, environment: Environment) -> Row:
     with engine.begin() as connection:
         stopping, answering, silent = _customers(connection)
     for customer, words in ((stopping, "STOP"), (answering, "Bonjour, le virement part lundi.")):
-        report.say(
+        terminal.say(
             f"« {words} », répond {customer['name']} ({report.number(customer['contact'])})."
         )
         status = answer(environment.public_url, customer["contact"], words)
         if status != 200:
             raise RuntimeError(f"the webhook was answered with {status}")
-    report.say(
+    terminal.say(
         "Twilio nous le transmet par un webhook signé. Vendredi, une nouvelle facture de chacun "
         "arrive à trois jours de son échéance : une relance est prévue par WhatsApp."
     )
@@ -76,11 +76,11 @@ def stop(engine: Engine, environment: Environment) -> Row:
     at(engine, paris(13, 9))
     tick("followups")
     tick("deliver_messages")
-    report.then("STOP : la relance ne part pas, et le gérant voit pourquoi.")
+    terminal.then("STOP : la relance ne part pas, et le gérant voit pourquoi.")
     report.verdict(engine, _relance(engine, stopping, numbers[0]))
-    report.then("Elle attend une décision : la renvoyer autrement, la passer, ou en rester là.")
+    terminal.then("Elle attend une décision : la renvoyer autrement, la passer, ou en rester là.")
     report.command("followups", "list", "--business", stopping["business_id"])
-    report.then(
+    terminal.then(
         "Une réponse qui n'est pas un STOP : quelqu'un doit la lire, les relances attendent."
     )
     report.command("explain", "facture", numbers[1], "--business", answering["business_id"])
@@ -90,24 +90,24 @@ def stop(engine: Engine, environment: Environment) -> Row:
 def uncertain(engine: Engine, environment: Environment, customer: Row) -> bool:
     """Friday 13 March, 9:00: whether the message that nobody knew of left once, and is known."""
     message = customer["message_id"]
-    report.say(
+    terminal.say(
         f"Dans le même passage, Twilio a pris le message de {customer['name']}, puis la connexion "
         "a été coupée avant sa réponse. Le renvoyer, c'est risquer un doublon ; l'oublier, une "
         "relance perdue. Ni l'un ni l'autre :"
     )
     report.verdict(engine, message)
-    report.then("Deux minutes plus tard la preuve est cherchée, et trouvée, chez Twilio :")
+    terminal.then("Deux minutes plus tard la preuve est cherchée, et trouvée, chez Twilio :")
     at(engine, paris(13, 9, 2))
     tick("deliver_messages")
     report.verdict(engine, message)
-    report.then("Puis le téléphone du client l'a reçu, et Twilio le dit par webhook :")
+    terminal.then("Puis le téléphone du client l'a reçu, et Twilio le dit par webhook :")
     taken = [one for one in environment.whatsapp.accepted() if one.fault == "accept_then_close"]
     at(engine, paris(13, 9, 3))
     environment.whatsapp.status(taken[0], "delivered").send()
     report.verdict(engine, message)
     times = sum(one.reference == taken[0].reference for one in environment.whatsapp.accepted())
     once = "une seule fois" if times == 1 else f"{times} fois"
-    report.then(f"Au journal de Twilio, ce message figure {once}.")
+    terminal.then(f"Au journal de Twilio, ce message figure {once}.")
     return times == 1 and len(taken) == 1
 
 

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +23,7 @@ from chalicelib.runner.work import rehearse
 from cli.main import main as command_line
 from cli.message_words import code_in_words
 from sandbox.environment import ROOT
+from sandbox.terminal import WIDEST, console, say, shown, title, wrapped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,37 +31,8 @@ if TYPE_CHECKING:
     from cli.imports.store import ImportResult
     from sandbox.environment import Environment
 
-# What is shown has other people's names in it: they are no markup, and command no terminal.
-console = Console(
-    highlight=False, markup=False, emoji=False, width=None if Console().is_terminal else 120
-)
-# Direction marks would turn the rest of a line around.
-_UNSEEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
 STATES = {**operator.STATES, "accepted": "envoyé"}
-WIDEST = 100
 MOST_REASONS = 8
-
-
-def say(sentence: str) -> None:
-    """A paragraph; the no-break spaces of French stay where they are."""
-    console.print(shown(_wrapped(typographie(sentence), min(console.width, WIDEST))))
-
-
-def shown(content: str, **style: Any) -> Text:
-    """A text as it is, without the characters that nobody sees."""
-    return Text(_UNSEEN.sub(" ", content), **style)
-
-
-def then(sentence: str) -> None:
-    """A paragraph after something that was shown."""
-    console.print()
-    say(sentence)
-
-
-def title(sentence: str) -> None:
-    console.print()
-    console.rule(Text(typographie(sentence), style="bold"), align="left")
 
 
 def businesses(engine: Engine) -> None:
@@ -107,9 +78,9 @@ def exceptions(engine: Engine) -> None:
         rest = row["n"] - len(row["numbers"])
         table.add_row(
             shown("\n".join([*row["numbers"], *([f"et {rest} autres"] if rest else [])])),
-            shown(_wrapped(row["name"], 24)),
+            shown(wrapped(row["name"], 24)),
             STATES[row["state"]],
-            shown(_wrapped(row["error"] or _reason(row["why"]), room)),
+            shown(wrapped(row["error"] or _reason(row["why"]), room)),
         )
     console.print(table)
 
@@ -176,7 +147,7 @@ def verdict(engine: Engine, message: int) -> None:
     """What `messages show` says first."""
     _prompt("messages", "show", str(message))
     told = f"Est-il parti ? {_message(engine, message)['verdict']}"
-    console.print(Text(_wrapped(told, min(console.width, WIDEST)), style="cyan"))
+    console.print(Text(wrapped(told, min(console.width, WIDEST)), style="cyan"))
 
 
 def command(*words: str) -> None:
@@ -236,16 +207,8 @@ def _one_line(content: str) -> Text:
 
 
 def _framed(content: str, title: str, width: int) -> Panel:
-    inside = shown(_wrapped(content, width - 4))
+    inside = shown(wrapped(content, width - 4))
     return Panel(inside, title=title, title_align="left", width=width)
-
-
-def _wrapped(content: str, width: int) -> str:
-    """rich breaks lines at no-break spaces too. What fits is left as it is, indented or not."""
-    lines = content.split("\n")
-    return "\n".join(
-        "\n".join(textwrap.wrap(line, width)) if len(line) > width else line for line in lines
-    )
 
 
 def _message(engine: Engine, message: int) -> dict[str, Any]:

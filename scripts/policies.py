@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from chalicelib.domain.accounts.tombstones import FOLDER as TOMBSTONES
 from chalicelib.providers.ledger_mark import parameter_of
 from chalicelib.runner.triggers import APP
 from scripts.stages import Stage
@@ -113,6 +114,8 @@ def _documents(stage: Stage) -> list[Statement]:
         _allow("ReadDocuments", ["s3:GetObject"], [f"{inside}*"]),
         # Each business's received mail, beside its documents, which nothing here may replace.
         _allow("KeepMail", ["s3:PutObject"], [f"{inside}*/mail/*"]),
+        # Of erased accounts: what a restored backup is compared with.
+        _allow("KeepTombstones", ["s3:PutObject"], [f"{inside}{TOMBSTONES}/*"]),
         # Of accounts that are erased, and of accounting records whose time is up.
         _allow("EraseDocuments", ["s3:DeleteObject"], [f"{inside}*"]),
         # Without it S3 answers 403 for a document that is missing, which reads like a lost right:

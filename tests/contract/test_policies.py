@@ -13,6 +13,7 @@ import pytest
 from botocore import xform_name
 
 from chalicelib import jobs
+from chalicelib.domain.accounts.tombstones import FOLDER as TOMBSTONES
 from chalicelib.mailboxes.parsing import header_key
 from chalicelib.providers.storage.keys import business_folder, mail_key, mail_part_key
 from scripts import stages
@@ -26,7 +27,6 @@ WITHOUT_A_CALL = {
     "logs:CreateLogGroup",  # done by Lambda in our name, as are the next two
     "logs:CreateLogStream",
     "logs:PutLogEvents",
-    "s3:ListBucket",  # otherwise S3 does not say whether a document is missing
     "ses:SendRawEmail",  # what SES asks for when SendEmail has raw content
 }
 # IAM's name of an operation, where it is not `<service>:<Operation>`.
@@ -35,6 +35,7 @@ RENAMED = {
     "lambda:Invoke": "lambda:InvokeFunction",
     # S3 has no right of this name: HEAD asks for the one to read.
     "s3:HeadObject": "s3:GetObject",
+    "s3:ListObjectsV2": "s3:ListBucket",
 }
 CLIENT_MAKERS = {"client", "create_client", "resource"}
 
@@ -157,6 +158,12 @@ def test_documents_are_read_where_storage_url_says(url: str, read: str, bucket: 
     statements = by_sid(policy(found, "job"))
     assert statements["ReadDocuments"]["Resource"] == [read]
     assert statements["TellMissingDocuments"]["Resource"] == [bucket]
+
+
+def test_a_job_may_write_the_tombstones_of_erased_accounts() -> None:
+    found = stage('[prod.environment_variables]\nSTORAGE_URL = "s3://documents/a"')
+    [resource] = by_sid(policy(found, "job"))["KeepTombstones"]["Resource"]
+    assert resource == f"arn:aws:s3:::documents/a/{TOMBSTONES}/*"
 
 
 @pytest.mark.parametrize(

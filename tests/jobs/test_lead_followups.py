@@ -234,6 +234,23 @@ def test_the_cap_of_the_day_is_kept_over_runs_and_the_oldest_promise_goes_first(
     assert [row[0] for row in proposed(deployment)] == ["L6", "L5", "L4", "L3"]
 
 
+def test_a_place_in_the_day_that_a_run_frees_is_given_away_by_the_same_run(
+    deployment: Deployment,
+) -> None:
+    deployment.execute("UPDATE ponctuel.lead_settings SET daily_cap = 1")
+    later = rows.STAGE_SINCE + timedelta(minutes=5)
+    rows.lead(deployment, "L2", phone="06 39 98 00 02", stage_since=later)
+    run(deployment, hours=3)
+    assert [row[0] for row in proposed(deployment)] == ["L1"]
+    deployment.execute(
+        "UPDATE ponctuel.leads SET replied_at = ponctuel.clock() "
+        "WHERE business_id = 'B1' AND id = 'L1'"
+    )
+    run(deployment)
+    assert [row[0] for row in proposed(deployment)] == ["L1", "L2"]
+    assert len(proposed(deployment, "B2")) == 1
+
+
 def test_two_leads_with_one_number_are_written_to_once(deployment: Deployment) -> None:
     rows.lead(deployment, "L2", phone="+33 (0)6 39 98 00 01")
     rows.lead(deployment, "L3", phone="0033639980001")

@@ -262,3 +262,51 @@ def test_a_lead_who_hides_the_number_is_written_to_by_metas_id(deployment: Deplo
     run_any(deployment)
     (message,) = deployment.messages(business_id="B1")
     assert (message["recipient"], message["step"]) == ("FR.123456789", "1")
+
+
+def test_a_lead_that_goes_on_while_its_message_waits_is_followed_up_in_the_new_stage_at_once(
+    deployment: Deployment,
+) -> None:
+    for stage in ("nouveau", "devis"):
+        rows.cadence(deployment, stage, (1, "relance"))
+    deployment.database.set_clock(datetime(2026, 3, 13, 19, tzinfo=UTC))  # a Friday evening
+    run(deployment, hours=4)
+    assert messages(deployment) == [("1", "held", "window")]
+    deployment.execute(
+        "UPDATE ponctuel.leads SET stage = 'devis', stage_since = ponctuel.clock() "
+        "WHERE business_id = 'B1'"
+    )
+    assert run(deployment)["planned"] == 1
+    assert followups(deployment) == [(1, "cancelled", "stage_changed"), (1, "planned", None)]
+    deployment.tick("deliver_messages", hours=52)
+    deployment.tick("deliver_messages", hours=1)  # Monday morning
+    run(deployment)
+    assert messages(deployment) == [
+        ("1", "cancelled", "stage_changed"),
+        ("1", "accepted", None),
+    ]
+    assert followups(deployment)[1:] == [(1, "confirmed", None)]
+    assert counted(deployment) == {"B1": 1, "B2": 1}
+
+
+def test_no_message_is_planned_whose_follow_up_could_not_be_recorded(
+    deployment: Deployment,
+) -> None:
+    for stage in ("nouveau", "devis"):
+        rows.cadence(deployment, stage, (1, "relance"))
+    deployment.twilio.fail("accept_then_close")
+    run_any(deployment)
+    assert [state for _, state, _ in messages(deployment)] == ["uncertain"]
+    deployment.twilio.heal()
+    deployment.execute(
+        "UPDATE ponctuel.leads SET stage = 'devis', stage_since = ponctuel.clock() "
+        "WHERE business_id = 'B1'"
+    )
+    deployment.tick(JOB, hours=2)
+    recorded = deployment.rows(
+        "SELECT cycle, number::text AS step FROM ponctuel.lead_followups WHERE business_id = 'B1'"
+    )
+    planned = deployment.messages(business_id="B1", kind="leads.followup")
+    keys = [(row["cycle"], row["step"]) for row in recorded]
+    assert [(message["cycle"], message["step"]) for message in planned] == keys
+    assert len(keys) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox import report
+from sandbox import report, terminal
 from tests.harness import Deployment
 
 NAMES = (
@@ -22,8 +22,8 @@ def test_a_name_is_no_markup_and_commands_no_terminal(deployment: Deployment, na
     deployment.execute("UPDATE ponctuel.businesses SET name = :name", name=name)
     deployment.invoice()
     deployment.tick()
-    with report.console.capture() as capture:
-        report.say(f"À {name} et le confirme.")
+    with terminal.console.capture() as capture:
+        terminal.say(f"À {name} et le confirme.")
         report.businesses(deployment.database.engine())
         report.outcomes(deployment.database.engine())
         report.listed("Leads", ("nom",), [(name,)])

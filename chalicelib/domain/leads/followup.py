@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -45,7 +45,7 @@ SELECT r.business_id, r.lead_id, r.cycle, r.number, r.mode, r.state, r.closer_id
          reason text, nth bigint)
  ORDER BY r.nth
     ON CONFLICT DO NOTHING
-RETURNING state
+RETURNING business_id, lead_id, state
 """)
 _MESSAGES = f"""
 SELECT r.business_id, '{FOLLOWUP}' AS kind, r.lead_id AS subject, r.cycle, r.number::text AS step,
@@ -76,9 +76,13 @@ class FollowUp:
         work = _work(run, connection, batch)
         numbered = [dict(row) | {"nth": nth} for nth, row in enumerate(work.rows)]
         values = {"rows": json.dumps(numbered), "run_id": run.id}
-        states = list(connection.execute(_RECORD, values).scalars())
+        recorded = connection.execute(_RECORD, values).mappings().all()
+        states = [row["state"] for row in recorded]
+        # A lead may still have a message under way of which nobody knows yet whether it left.
+        under_way = {_lead(row) for row in recorded if row["state"] == "planned"}
+        messages = [row for row in work.messages if _lead(row) in under_way]
         planned = 0
-        for select, name, rows in _plans(work):
+        for select, name, rows in _plans(replace(work, messages=messages)):
             told = Batch(batch.cte, {**batch.parameters, name: json.dumps(rows)})
             planned += Plan(select).apply(run, connection, told).counts["planned"]
         shown = notices.notify(connection, run.id, work.told, run.now)
@@ -110,6 +114,10 @@ class FollowUp:
             for row in connection.execute(text(queries.LEFT_OUT), batch.parameters).mappings()
         ]
         return Preview(changes=changes, messages=messages, left_out=left_out)
+
+
+def _lead(row: Mapping[Any, Any]) -> tuple[str, str]:
+    return row["business_id"], row["lead_id"]
 
 
 def _plans(work: _Work) -> list[tuple[str, str, Sequence[Mapping[str, Any]]]]:

@@ -9,7 +9,8 @@ from chalicelib.domain.people.responsible import RESPONSIBLE
 # Redundant with the conditions, and what lets PostgreSQL use the partial index.
 _OPEN = "l.status = 'open' AND l.auto_enabled AND NOT l.opted_out"
 
-# More leads are looked at than there is room for, as some of them cannot be written to.
+# More leads are looked at than there is room for: some of them cannot be written to, and the run
+# may make room itself, by ending what is over, once it has its list.
 SPARE = 100
 
 _FACTS_DUE = f"""WITH {with_facts(f"WHERE {_OPEN}")}
@@ -21,7 +22,7 @@ SELECT business_id, id AS item FROM (
   SELECT f.business_id, f.id, f.daily_cap, f.used,
          row_number() OVER (PARTITION BY f.business_id ORDER BY f.due_at, f.id) AS nth
     FROM ({_FACTS_DUE}) f) d
- WHERE nth <= greatest(0, daily_cap - used) + CASE WHEN daily_cap > used THEN {SPARE} ELSE 0 END
+ WHERE nth <= greatest(0, daily_cap - used) + CASE WHEN daily_cap > 0 THEN {SPARE} ELSE 0 END
 """
 
 # Somebody is there to send what is proposed.

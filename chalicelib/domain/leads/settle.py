@@ -3,6 +3,9 @@ messages of which it is known what became of them.
 
 A message counts on its lead once a provider has accepted it. One that was refused, or never left,
 counts for nothing, and the next number comes at its time: nobody is hammered.
+
+One that waits for its hours while its lead goes on to another stage is over at once: a lead has one
+follow-up under way, and that of its new stage must not wait for a message that will not leave.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from sqlalchemy import Connection, text
 
 from chalicelib.domain.billing.facts import PROOF_WINDOW
 from chalicelib.domain.leads.facts import FOLLOWUP
-from chalicelib.domain.leads.standing import CLOSER, OVER
+from chalicelib.domain.leads.standing import CLOSER, CYCLE, OVER
 from chalicelib.runner.job import Batch, Outcome, Preview, Run
 
 _SENT = f"""(m.state IN ('accepted','delivered') OR (m.state = 'uncertain'
@@ -30,17 +33,20 @@ MESSAGE = f"""
 # Of a follow-up under way: since when a provider has its message, before a run counts it.
 ACCEPTED_AT = f"CASE WHEN f.state = 'planned' AND {_SENT} THEN m.submitting_at END"
 # The new state of an active follow-up `f`, its lead `l` and its message `m`; null: it goes on.
+# The guard cancels a message of another cycle when its time comes (`queries.REREAD`).
 _JUDGED = f"""
 SELECT j.*, CASE
          WHEN j.mode = 'api' THEN
            CASE WHEN j.message IS NULL THEN 'cancelled' WHEN j.sent THEN 'confirmed'
-                WHEN j.message IN ('refused','failed','cancelled','expired') THEN 'skipped' END
+                WHEN j.message IN ('refused','failed','cancelled','expired') THEN 'skipped'
+                WHEN j.moved AND j.message IN ('planned','held') THEN 'cancelled' END
          WHEN j.over IS NOT NULL THEN 'cancelled'
          WHEN j.expires_at <= CAST(:now AS timestamptz) THEN 'expired'
          WHEN j.state = 'proposed' AND j.closer_id IS DISTINCT FROM j.closer_now THEN 'cancelled'
        END AS becomes
   FROM (SELECT f.id, f.business_id, f.lead_id, f.number, f.mode, f.state, f.closer_id,
-               f.expires_at, {CLOSER} AS closer_now, {OVER} AS over, m.state AS message,
+               f.expires_at, {CLOSER} AS closer_now, {OVER} AS over,
+               ({CYCLE}) IS DISTINCT FROM f.cycle AS moved, m.state AS message,
                {_SENT} AS sent, m.submitting_at, m.error_code
           FROM ponctuel.lead_followups f
           LEFT JOIN ponctuel.leads l ON l.business_id = f.business_id AND l.id = f.lead_id{MESSAGE}

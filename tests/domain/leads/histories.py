@@ -183,7 +183,7 @@ class World:
         treated."""
         treated = 0
         with self._deployment.database.begin() as connection:
-            for proposal in proposals.due_of(connection, ASSISTED, "U1", clock):
+            for proposal in proposals.due_of(connection, ASSISTED, "U1", clock).proposals:
                 chance = self._draw.random()
                 if chance < 0.3:
                     done = proposals.confirm(connection, ASSISTED, "U1", proposal.id)
