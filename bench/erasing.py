@@ -3,7 +3,7 @@
 1,000 accounts, each the only one of its business, with 500 rows in 20 tables. The floor is one
 `DELETE FROM businesses` on a copy of these tables (same rows, same indexes) whose foreign keys
 cascade.
-The job's own run has its lease, six steps of each account with a receipt, its archive of invoices,
+The job's own run has its lease, eight steps of each account with a receipt, its archive of invoices,
 and the proof that nothing is left.
 """
 
