@@ -2,9 +2,8 @@
 
 1,000 accounts, each the only one of its business, with 500 rows in 20 tables. The floor is one
 `DELETE FROM businesses` on a copy of these tables (same rows, same indexes) whose foreign keys
-cascade.
-The job's own run has its lease, eight steps of each account with a receipt, its archive of invoices,
-and the proof that nothing is left.
+cascade. The job's own run has its lease, eight steps of each account with a receipt, its archive of
+invoices, and the proof that nothing is left.
 """
 
 from __future__ import annotations
