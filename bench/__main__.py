@@ -20,6 +20,7 @@ from pathlib import Path
 from bench import (
     agenda,
     draining,
+    erasing,
     imports,
     inbox,
     memory,
@@ -41,6 +42,7 @@ ON_A_SERVER: Mapping[str, Callable[..., Iterator[Measure]]] = {
     "planning": planning.measure,
     "agenda": agenda.measure,
     "orm": orm.measure,
+    "erasing": erasing.measure,
     "memory": memory.measure,
     "inbox": inbox.measure,
 }

@@ -18,6 +18,7 @@ from sqlalchemy import Engine, make_url, text
 from bench import (
     agenda,
     draining,
+    erasing,
     http_floor,
     imports,
     inbox,
@@ -112,8 +113,14 @@ def server(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serv
     server = Server(make_url(database.url))
     yield server
     server.close()
-    for name in (f"bench_{FEW.name}", draining.POST_OFFICE):
+    for name in (f"bench_{FEW.name}", draining.POST_OFFICE, erasing.DATABASE):
         server.drop(name)
+
+
+def test_erasing_and_its_floor_leave_none_of_the_same_rows(server: Server) -> None:
+    """Which each of them looks after itself."""
+    [measured] = erasing.measure(server, quick=True)
+    assert all(ratio > 0 for ratio in measured.values)
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ BESIDES = {
     "mailboxes.opening": {"providers"},  # a mailbox is read while its credentials are at hand
     "runner.dry_run": {"outbox"},  # says whether each letter could be composed, as delivery does
     # Erasing is an errand: the store and Stripe are asked between its transactions.
-    "domain.accounts.erasing": {"providers.storage.port"},
+    "domain.accounts.erasure_groups": {"providers.storage.port"},
     "domain.accounts.archiving": {"providers.storage.port"},
     "domain.accounts.erasure_outside": {"providers"},
     "domain.accounts.erasure_tokens": {"providers"},

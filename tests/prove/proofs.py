@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from chalicelib import jobs
+from tests.domain.accounts import proof as accounts
 from tests.domain.agenda import proof as agenda
 from tests.domain.inbox import proof as inbox
 from tests.domain.leads import proof as leads
@@ -174,6 +175,16 @@ PROOFS = (
         cost_s=20,
         limit_s=240,
         needs=inbox.NEEDS,
+        of_engine=True,
+    ),
+    Proof(
+        "erasing",
+        accounts.trial,
+        10,
+        cases=_always(("user", "business")),
+        cost_s=15,
+        limit_s=300,
+        needs={"examples": 200},
         of_engine=True,
     ),
     Proof(

@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, text
 
 from chalicelib import logs
+from chalicelib.domain.accounts.retention import WHO
 from chalicelib.errors import AttachmentUnavailable, ProviderError
 from chalicelib.providers.storage.port import Storage
 from chalicelib.runner.deadline import Deadline
@@ -25,11 +26,13 @@ _UNTIL = f"make_date(extract(year FROM {_ISSUED})::int + {KEPT_YEARS}, 12, 31)"
 # A draft is no accounting record. Neither is what has been kept for long enough.
 KEPT: Final = f"(t.status <> 'draft' AND {_UNTIL} >= {_TODAY})"
 
+# Of the businesses of `retention.WHO`; answers with (number of the deletion, documents).
 ARCHIVE: Final = text(f"""
+WITH {WHO}, archived AS (
 INSERT INTO ponctuel.accounting_archive
        (deletion_id, business_id, document, document_id, number, issued_on, content, pdf_key,
         keep_until, archived_at)
-SELECT :number, t.business_id, 'invoice', t.id, t.number, {_ISSUED},
+SELECT w.number, t.business_id, 'invoice', t.id, t.number, {_ISSUED},
        jsonb_build_object(
          'status', t.status, 'issued_on', t.issued_on, 'due_on', t.due_on,
          'currency', t.currency, 'total', t.total, 'balance', t.balance,
@@ -37,11 +40,13 @@ SELECT :number, t.business_id, 'invoice', t.id, t.number, {_ISSUED},
                                         'type', c.customer_type, 'emails', c.emails),
          'issuer', jsonb_build_object('name', b.name, 'address', b.address, 'siret', b.siret)),
        NULLIF(t.pdf_key, ''), {_UNTIL}, ponctuel.clock()
-  FROM ponctuel.invoices t
+  FROM who w JOIN ponctuel.invoices t ON t.business_id = w.business
   LEFT JOIN ponctuel.customers c ON c.business_id = t.business_id AND c.id = t.customer_id
   LEFT JOIN ponctuel.businesses b ON b.id = t.business_id
- WHERE t.business_id = :business AND {KEPT}
+ WHERE {KEPT}
 ON CONFLICT (deletion_id, document, document_id) DO NOTHING
+RETURNING deletion_id
+) SELECT deletion_id, count(*) FROM archived GROUP BY deletion_id
 """)
 
 _PAST = "t.keep_until < ({clock} AT TIME ZONE 'Europe/Paris')::date"

@@ -7,7 +7,7 @@ one goes on behind it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,29 +26,43 @@ BLOCKED_AFTER: Final = 3
 _OPEN = "d.state IN ('locked', 'erasing')"
 _HELD = HELD.format(who="d", whole="d.scope = 'business'")
 _UNTIL = f"ponctuel.clock() + interval '{int(LEASE.total_seconds())} seconds'"
+# Of a row that somebody else's account has too: they are being erased, and have let go of it before
+# us. Nothing of whom a hold keeps counts as let go.
+LET_GO: Final = f"""EXISTS (
+  SELECT 1 FROM ponctuel.account_deletions d JOIN ponctuel.erasure_receipts r
+    ON r.deletion_id = d.id AND r.step = '{{step}}'
+ WHERE d.business_id = {{row}}.business_id AND d.state = 'erasing' AND {{whose}}
+   AND NOT {_HELD})"""
 WAITING: Final = f"""
 SELECT d.business_id, d.id::text AS item FROM ponctuel.account_deletions d
  WHERE {_OPEN} AND (d.next_attempt_at IS NULL OR d.next_attempt_at <= CAST(:now AS timestamptz))
    AND (d.leased_until IS NULL OR d.leased_until <= CAST(:now AS timestamptz))
 """
+_OURS: Final = "unnest(CAST(:ids AS bigint[]), CAST(:leases AS bigint[])) AS o(id, lease)"
 _TAKE = text(f"""
 UPDATE ponctuel.account_deletions d SET lease = d.lease + 1, leased_until = {_UNTIL}
- WHERE d.id = :id AND {_OPEN} AND (d.leased_until IS NULL OR d.leased_until <= ponctuel.clock())
-RETURNING d.lease, d.business_id, d.user_id, d.scope
+ WHERE d.id = ANY(CAST(:ids AS bigint[])) AND {_OPEN}
+   AND (d.leased_until IS NULL OR d.leased_until <= ponctuel.clock())
+RETURNING d.id, d.lease, d.business_id, d.user_id, d.scope
 """)
 _FENCE = text(f"""
 UPDATE ponctuel.account_deletions d
    SET state = 'erasing', step = :step, leased_until = {_UNTIL}
- WHERE d.id = :id AND d.lease = :lease AND {_OPEN} AND NOT {_HELD}
-RETURNING d.id
+  FROM {_OURS}
+ WHERE d.id = o.id AND d.lease = o.lease AND {_OPEN} AND NOT {_HELD}
 """)
 _IS_HELD = text(f"""
-SELECT {_HELD} FROM ponctuel.account_deletions d WHERE d.id = :id
+SELECT d.id FROM ponctuel.account_deletions d
+ WHERE d.id = ANY(CAST(:ids AS bigint[])) AND {_HELD} LIMIT 1
 """)
-_DONE = text("SELECT step FROM ponctuel.erasure_receipts WHERE deletion_id = :id")
-_RECEIPT = text("""
+_DONE = text("""
+SELECT deletion_id, step FROM ponctuel.erasure_receipts
+ WHERE deletion_id = ANY(CAST(:ids AS bigint[]))
+""")
+_RECEIPTS = text("""
 INSERT INTO ponctuel.erasure_receipts (deletion_id, step, counts, done_at)
-VALUES (:id, :step, CAST(:counts AS jsonb), ponctuel.clock())
+SELECT r.id, :step, r.counts, ponctuel.clock()
+  FROM jsonb_to_recordset(CAST(:receipts AS jsonb)) AS r(id bigint, counts jsonb)
 """)
 _GO_BACK = text(
     "DELETE FROM ponctuel.erasure_receipts WHERE deletion_id = :id AND step <> 'stripe'"
@@ -66,9 +80,10 @@ UPDATE ponctuel.account_deletions d
  WHERE d.id = :id AND d.lease = :lease AND {_OPEN}
 RETURNING d.blocked_reason
 """)
-_GIVE_BACK = text("""
+_GIVE_BACK = text(f"""
 UPDATE ponctuel.account_deletions d SET leased_until = NULL
- WHERE d.id = :id AND d.lease = :lease
+  FROM {_OURS}
+ WHERE d.id = o.id AND d.lease = o.lease
 """)
 
 
@@ -92,25 +107,24 @@ class Taken:
     def _key(self) -> dict[str, Any]:
         return {"id": self.id, "lease": self.lease}
 
-    def done(self, engine: Engine) -> frozenset[str]:
-        """The steps that have their receipt."""
-        with engine.connect() as connection:
-            return frozenset(connection.execute(_DONE, {"id": self.id}).scalars())
+    @property
+    def account(self) -> dict[str, Any]:
+        """As `retention.parameters` takes it, without the address."""
+        return {
+            "business": self.business_id,
+            "user": self.user_id,
+            "email": "",
+            "deletion": self.id,
+        }
 
     @contextmanager
     def writing(self, engine: Engine, step: str) -> Iterator[Connection]:
-        """A transaction in which nobody else has the lease, and no hold is in force. Raises
-        `LeaseLost`, `Held`."""
-        with engine.begin() as connection:
-            if connection.execute(_FENCE, self._key | {"step": step}).first() is None:
-                if connection.execute(_IS_HELD, {"id": self.id}).scalar():
-                    raise Held("Une conservation imposée est en vigueur.")
-                raise LeaseLost("Un autre processus efface ce compte.")
+        """See the function of that name."""
+        with writing(engine, [self], step) as connection:
             yield connection
 
     def receipt(self, connection: Connection, step: str, counts: Mapping[str, int]) -> None:
-        values = {"id": self.id, "step": step, "counts": json.dumps(dict(counts))}
-        connection.execute(_RECEIPT, values)
+        receipts(connection, step, {self.id: counts})
 
     def failed(self, engine: Engine, error: PonctuelError, *, permanent: bool, reason: str) -> bool:
         """Writes down that it is to be tried again, and when; whether that is for somebody to look
@@ -122,13 +136,51 @@ class Taken:
                 connection.execute(_GO_BACK, {"id": self.id})
         return blocked is not None
 
-    def give_back(self, engine: Engine) -> None:
-        with engine.begin() as connection:
-            connection.execute(_GIVE_BACK, self._key)
-
 
 def take(engine: Engine, number: int) -> Taken | None:
     """None when another process has it, or it is not to be erased any more."""
+    return next(iter(take_all(engine, [number])), None)
+
+
+def take_all(engine: Engine, numbers: Sequence[int]) -> list[Taken]:
+    """Without those that another process has, or that are not to be erased any more."""
     with engine.begin() as connection:
-        row = connection.execute(_TAKE, {"id": number}).first()
-    return None if row is None else Taken(number, *row)
+        rows = connection.execute(_TAKE, {"ids": list(numbers)}).all()
+    return [Taken(*row) for row in sorted(rows)]
+
+
+def done(engine: Engine, taken: Sequence[Taken]) -> dict[int, set[str]]:
+    """Of each, the steps that have their receipt."""
+    found: dict[int, set[str]] = {one.id: set() for one in taken}
+    with engine.connect() as connection:
+        for number, step in connection.execute(_DONE, {"ids": list(found)}):
+            found[number].add(step)
+    return found
+
+
+@contextmanager
+def writing(engine: Engine, taken: Sequence[Taken], step: str) -> Iterator[Connection]:
+    """A transaction in which nobody else has a lease of these, and no hold of them is in force.
+    Raises `LeaseLost`, `Held`."""
+    ours = _keys(taken)
+    with engine.begin() as connection:
+        if connection.execute(_FENCE, ours | {"step": step}).rowcount < len(taken):
+            if connection.execute(_IS_HELD, ours).first() is not None:
+                raise Held("Une conservation imposée est en vigueur.")
+            raise LeaseLost("Un autre processus efface ce compte.")
+        yield connection
+
+
+def receipts(connection: Connection, step: str, counts: Mapping[int, Mapping[str, int]]) -> None:
+    """`counts`: of each deletion, by its number."""
+    rows = [{"id": number, "counts": dict(of)} for number, of in counts.items()]
+    connection.execute(_RECEIPTS, {"step": step, "receipts": json.dumps(rows)})
+
+
+def give_back(engine: Engine, taken: Sequence[Taken]) -> None:
+    with engine.begin() as connection:
+        connection.execute(_GIVE_BACK, _keys(taken))
+
+
+def _keys(taken: Sequence[Taken]) -> dict[str, Any]:
+    return {"ids": [one.id for one in taken], "leases": [one.lease for one in taken]}

@@ -4,12 +4,15 @@ is gone; what cannot be reached is tried again.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, text
 
+from chalicelib.domain.accounts import retention
 from chalicelib.domain.accounts.archiving import delete_document
-from chalicelib.domain.accounts.erasure_lease import Taken
+from chalicelib.domain.accounts.erasure_lease import LET_GO, Taken
+from chalicelib.domain.accounts.retention import WHO
 from chalicelib.errors import ProviderError
 from chalicelib.providers import stripe
 from chalicelib.providers.storage.port import Storage
@@ -17,17 +20,20 @@ from chalicelib.runner.deadline import Deadline
 
 _AT_ONCE: Final = 50
 
+_WHOLE = "d.scope = 'business'"
 # A key that somebody else's row names is theirs too.
-_KEYS = text("""
+_KEYS = text(f"""
 SELECT f.storage_key,
        EXISTS (SELECT 1 FROM ponctuel.stored_files s WHERE s.storage_key = f.storage_key)
        OR EXISTS (SELECT 1 FROM ponctuel.accounting_archive a WHERE a.pdf_key = f.storage_key)
        OR EXISTS (SELECT 1 FROM ponctuel.emails e WHERE e.raw_key = f.storage_key)
        OR EXISTS (SELECT 1 FROM ponctuel.email_attachments p WHERE p.stored_key = f.storage_key)
        OR EXISTS (SELECT 1 FROM ponctuel.invoices i WHERE i.pdf_key = f.storage_key
-                     AND (i.business_id <> :business OR CAST(:scope AS text) = 'user'))
+                     AND (i.business_id <> :business OR CAST(:scope AS text) = 'user')
+                     AND NOT {LET_GO.format(step="files", row="i", whose=_WHOLE)})
        OR EXISTS (SELECT 1 FROM ponctuel.quotes q WHERE q.pdf_key = f.storage_key
-                     AND (q.business_id <> :business OR CAST(:scope AS text) = 'user'))
+                     AND (q.business_id <> :business OR CAST(:scope AS text) = 'user')
+                     AND NOT {LET_GO.format(step="files", row="q", whose=_WHOLE)})
   FROM ponctuel.erasure_files f WHERE f.deletion_id = :id
  ORDER BY f.storage_key LIMIT :limit
 """)
@@ -35,14 +41,23 @@ _FILE_GONE = text("""
 DELETE FROM ponctuel.erasure_files
  WHERE deletion_id = :id AND storage_key = ANY(CAST(:keys AS text[]))
 """)
-_CUSTOMERS = text("""
-SELECT DISTINCT u.stripe_customer_id FROM ponctuel.users u
- WHERE u.business_id = :business AND (u.id = :user OR CAST(:scope AS text) = 'business')
-   AND u.stripe_customer_id <> ''
-   AND NOT EXISTS (SELECT 1 FROM ponctuel.users o
-                    WHERE o.stripe_customer_id = u.stripe_customer_id
-                      AND (o.business_id <> u.business_id
-                           OR (o.id <> u.id AND CAST(:scope AS text) = 'user')))
+_WITH_FILES = text("""
+SELECT DISTINCT f.deletion_id FROM ponctuel.erasure_files f
+ WHERE f.deletion_id = ANY(CAST(:numbers AS bigint[]))
+""")
+_HIS = "(d.user_id = o.id OR d.scope = 'business')"
+# `others`: somebody who stays a customer there by the same number.
+_CUSTOMERS = text(f"""
+WITH {WHO}
+SELECT DISTINCT w.number, u.stripe_customer_id, EXISTS (
+         SELECT 1 FROM ponctuel.users o
+          WHERE o.stripe_customer_id = u.stripe_customer_id
+            AND (o.business_id <> u.business_id
+                 OR (o.id <> u.id AND CAST(:scope AS text) = 'user'))
+            AND NOT {LET_GO.format(step="stripe", row="o", whose=_HIS)}) AS others
+  FROM who w JOIN ponctuel.users u ON u.business_id = w.business
+   AND (u.id = w."user" OR CAST(:scope AS text) = 'business')
+ WHERE u.stripe_customer_id <> ''
 """)
 
 
@@ -89,6 +104,22 @@ def delete_customers(engine: Engine, taken: Taken, api_key: str | None) -> None:
         taken.receipt(connection, "stripe", {"customers": deleted})
 
 
+def with_files(engine: Engine, taken: Sequence[Taken]) -> set[int]:
+    """Of these, which are of one scope, the numbers of those whose documents are to be deleted."""
+    with engine.connect() as connection:
+        return set(connection.execute(_WITH_FILES, _values(taken)).scalars())
+
+
+def with_customers(engine: Engine, taken: Sequence[Taken]) -> set[int]:
+    """Of these, which are of one scope, the numbers of those whom Stripe has to be asked about."""
+    with engine.connect() as connection:
+        return {row.number for row in connection.execute(_CUSTOMERS, _values(taken))}
+
+
 def _customers(connection: Connection, taken: Taken) -> list[str]:
-    asked = {"business": taken.business_id, "user": taken.user_id, "scope": taken.scope}
-    return list(connection.execute(_CUSTOMERS, asked).scalars())
+    rows = connection.execute(_CUSTOMERS, _values([taken]))
+    return [row.stripe_customer_id for row in rows if not row.others]
+
+
+def _values(taken: Sequence[Taken]) -> dict[str, Any]:
+    return retention.parameters(taken[0].scope, [one.account for one in taken])

@@ -3,12 +3,14 @@ address stands in no column that may not hold it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
 from chalicelib.domain.accounts import retention
+from chalicelib.domain.accounts.retention_rules import Table
 
 # Views of somebody's own tables too; arrays of text are read as one text.
 _TEXTS: Final = text("""
@@ -23,32 +25,45 @@ SELECT c.relname AS name, a.attname AS column
 
 
 def found(connection: Connection, scope: str, values: Mapping[str, Any]) -> dict[str, int]:
-    """Where there is still something: `table` of rows that name the user, `table.column` of the
-    address → how many rows. `values` are the parameters of `retention`."""
-    left = {
-        table: count
-        for table, statement in retention.remains(scope)
-        if (count := connection.execute(text(statement), values).scalar_one())
-    }
+    """The same as `found_of`, of one account: business, user, email (lower case), deletion."""
+    return found_of(connection, scope, retention.parameters(scope, [values]))
+
+
+def found_of(connection: Connection, scope: str, values: Mapping[str, Any]) -> dict[str, int]:
+    """Where there is still something of these accounts: `table` of rows that name a user,
+    `table.column` of an address → how many rows. `values`: `retention.parameters`."""
+    places, selects = zip(*retention.remains(scope), strict=True)
+    left: Counter[str] = Counter()
+    for nth, _number, rows in connection.execute(text(retention.at_once(selects)), values):
+        left[places[nth]] += rows
     return left | _addresses(connection, scope, values)
 
 
 def _addresses(connection: Connection, scope: str, values: Mapping[str, Any]) -> dict[str, int]:
-    if not values["email"]:
+    if not any(values["emails"]):
         return {}
     texts: dict[str, list[str]] = {}
     for name, column in connection.execute(_TEXTS):
         texts.setdefault(name, []).append(column)
-    left: dict[str, int] = {}
+    places: list[list[str]] = []
+    selects = []
     for table, kept in retention.searched(scope):
         columns = [name for name in sorted(texts.get(table.name, ())) if name not in kept]
-        if not columns:
-            continue
-        counts = ", ".join(
-            f'count(*) FILTER (WHERE strpos(lower(t."{name}"::text), :email) > 0)'
-            for name in columns
-        )
-        statement = f"SELECT {counts} FROM ponctuel.{table.name} t WHERE {table.of}"
-        row = connection.execute(text(statement), values).one()
-        left |= {f"{table.name}.{name}": n for name, n in zip(columns, row, strict=True) if n}
+        if columns:
+            places.append([f"{table.name}.{name}" for name in columns])
+            selects.append(_looking(table, columns))
+    left: dict[str, int] = {}
+    for nth, _number, *counts in connection.execute(text(retention.at_once(selects)), values):
+        left |= {place: n for place, n in zip(places[nth], counts[0], strict=True) if n}
     return left
+
+
+def _looking(table: Table, columns: Sequence[str]) -> str:
+    """SELECT of (number, rows of each column that have the address), of all accounts together."""
+    counts = ", ".join(
+        f'count(*) FILTER (WHERE strpos(lower(t."{name}"::text), w.email) > 0)' for name in columns
+    )
+    return retention.of_who(
+        f"SELECT NULL::bigint, ARRAY[{counts}] FROM who w, {table.source}"
+        f" WHERE w.email IS NOT NULL AND {table.of}"
+    )

@@ -6,45 +6,56 @@ transaction that proves that nothing else is left, so that a failure forgets not
 
 from __future__ import annotations
 
+import hmac
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from secrets import token_hex
 from typing import Any, Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from chalicelib.domain.accounts import erasure_scan, retention
 from chalicelib.domain.accounts.archiving import ARCHIVE, KEPT
+from chalicelib.domain.accounts.erasure_lease import Taken
 from chalicelib.domain.accounts.retention_rules import Phase
 from chalicelib.errors import ItemFailed
 
 # Documents of what goes, before their rows do. Of invoices, those that
 # are not archived.
 _OF_USER: Final = """
-SELECT t.storage_key FROM ponctuel.stored_files t
- WHERE t.business_id = :business AND t.user_id = :user
+SELECT w.number, t.storage_key FROM who w JOIN ponctuel.stored_files t
+    ON t.business_id = w.business AND t.user_id = w."user"
 """
 _OF_BUSINESS: Final = f"""
-SELECT t.storage_key FROM ponctuel.stored_files t WHERE t.business_id = :business
-UNION SELECT t.pdf_key FROM ponctuel.quotes t WHERE t.business_id = :business
-UNION SELECT t.pdf_key FROM ponctuel.invoices t WHERE t.business_id = :business AND NOT {KEPT}
+SELECT w.number, t.storage_key FROM who w
+  JOIN ponctuel.stored_files t ON t.business_id = w.business
+UNION SELECT w.number, t.pdf_key FROM who w
+  JOIN ponctuel.quotes t ON t.business_id = w.business
+UNION SELECT w.number, t.pdf_key FROM who w
+  JOIN ponctuel.invoices t ON t.business_id = w.business AND NOT {KEPT}
 """
 _MAILS: Final = """
-UNION SELECT e.raw_key FROM ponctuel.emails e JOIN ponctuel.mailboxes b ON b.id = e.mailbox_id
- WHERE b.business_id = :business AND {which}
-UNION SELECT a.stored_key FROM ponctuel.email_attachments a
-  JOIN ponctuel.emails e ON e.id = a.email_id JOIN ponctuel.mailboxes b ON b.id = e.mailbox_id
- WHERE b.business_id = :business AND {which}
+UNION SELECT w.number, e.raw_key FROM who w
+  JOIN ponctuel.mailboxes b ON b.business_id = w.business AND {which}
+  JOIN ponctuel.emails e ON e.mailbox_id = b.id
+UNION SELECT w.number, a.stored_key FROM who w
+  JOIN ponctuel.mailboxes b ON b.business_id = w.business AND {which}
+  JOIN ponctuel.emails e ON e.mailbox_id = b.id
+  JOIN ponctuel.email_attachments a ON a.email_id = e.id
 """
 _KEYS: Final = {
-    "user": _OF_USER + _MAILS.format(which="b.address = :email"),
+    "user": _OF_USER + _MAILS.format(which="b.address = w.email"),
     "business": _OF_BUSINESS + _MAILS.format(which="true"),
 }
 _COLLECT: Final = """
-INSERT INTO ponctuel.erasure_files (deletion_id, storage_key)
-SELECT :number, k.storage_key FROM ({keys}) k(storage_key)
- WHERE k.storage_key <> ''
-ON CONFLICT DO NOTHING
+WITH {who}, collected AS (
+  INSERT INTO ponctuel.erasure_files (deletion_id, storage_key)
+  SELECT k.number, k.storage_key FROM ({keys}) k(number, storage_key)
+   WHERE k.storage_key <> ''
+  ON CONFLICT DO NOTHING RETURNING deletion_id
+) SELECT deletion_id, count(*) FROM collected GROUP BY deletion_id
 """
 _PSEUDONYM: Final = text("""
 UPDATE ponctuel.account_deletions d
@@ -52,12 +63,24 @@ UPDATE ponctuel.account_deletions d
                     ELSE d.state END,
        erased_at = CASE WHEN d.state IN ('scheduled', 'blocked', 'locked', 'erasing')
                         THEN ponctuel.clock() ELSE d.erased_at END,
-       user_id = '#' || CASE WHEN d.user_id = :user THEN :pseudonym ELSE d.id::text END,
-       pseudonym = CASE WHEN d.user_id = :user THEN :pseudonym ELSE d.id::text END,
+       user_id = '#' || CASE WHEN d.user_id = w."user" THEN w.pseudonym ELSE d.id::text END,
+       pseudonym = CASE WHEN d.user_id = w."user" THEN w.pseudonym ELSE d.id::text END,
        wanted_at = NULL, step = NULL, attempts = 0, next_attempt_at = NULL, error_code = NULL,
        blocked_at = NULL, blocked_reason = NULL, leased_until = NULL
- WHERE d.business_id = :business AND d.pseudonym IS NULL
-   AND (d.user_id = :user OR CAST(:scope AS text) = 'business')
+  FROM unnest(CAST(:businesses AS text[]), CAST(:users AS text[]), CAST(:pseudonyms AS text[]))
+    AS w(business, "user", pseudonym)
+ WHERE d.business_id = w.business AND d.pseudonym IS NULL
+   AND (d.user_id = w."user" OR CAST(:scope AS text) = 'business')
+""")
+# An address that another account of the business has too is theirs, and stays.
+_EMAILS = text("""
+SELECT w.id, CASE WHEN CAST(:scope AS text) = 'business' OR NOT EXISTS (
+         SELECT 1 FROM ponctuel.users o
+          WHERE o.business_id = u.business_id AND o.id <> u.id
+            AND lower(btrim(o.email)) = lower(btrim(u.email))) THEN lower(btrim(u.email)) END
+  FROM unnest(CAST(:ids AS bigint[]), CAST(:businesses AS text[]), CAST(:users AS text[]))
+    AS w(id, business, "user")
+  JOIN ponctuel.users u ON u.business_id = w.business AND u.id = w."user"
 """)
 
 
@@ -67,58 +90,117 @@ class Remains(ItemFailed):
     code = "remains"
 
 
+class Moving(ItemFailed):
+    """Somebody writes to what is erased: of several accounts, it cannot be said whose rows went."""
+
+    code = "moving"
+
+
 @dataclass(frozen=True)
-class Subject:
-    """Whose deletion. `values`: the parameters of `retention`, and `number`, `scope`."""
+class Subjects:
+    """Accounts of one scope, each of another business, that take a step together. `values`: the
+    parameters of `retention`, `pseudonyms` in the same order."""
 
-    number: int
     scope: str
+    numbers: Sequence[int]
     values: Mapping[str, Any]
-    pseudonym: str
-
-    @property
-    def business(self) -> str:
-        return str(self.values["business"])
+    pseudonyms: Sequence[str]
 
 
-Step = Callable[[Connection, Subject], Mapping[str, int]]
+Counts = Mapping[int, Mapping[str, int]]
+Step = Callable[[Connection, Subjects], Counts]
 
 
-def access(connection: Connection, subject: Subject) -> Mapping[str, int]:
+def parameters(connection: Connection, group: Sequence[Taken]) -> dict[str, Any]:
+    """Those of `retention`, of accounts of one scope, with the addresses that are theirs alone."""
+    scope = group[0].scope
+    asked = {
+        "scope": scope,
+        "ids": [one.id for one in group],
+        "businesses": [one.business_id for one in group],
+        "users": [one.user_id for one in group],
+    }
+    emails = {row[0]: row[1] for row in connection.execute(_EMAILS, asked)}
+    return retention.parameters(
+        scope, [one.account | {"email": emails.get(one.id)} for one in group]
+    )
+
+
+def subjects(connection: Connection, group: Sequence[Taken], secret: str | None) -> Subjects:
+    """`secret`: of the pseudonyms."""
+    return Subjects(
+        scope=group[0].scope,
+        numbers=[one.id for one in group],
+        values=parameters(connection, group),
+        pseudonyms=[_pseudonym(one, secret) for one in group],
+    )
+
+
+def _pseudonym(taken: Taken, secret: str | None) -> str:
+    """The same for the same account as long as the secret is; without one it is of no use to
+    anybody."""
+    if not secret:
+        return token_hex(16)
+    account = f"{taken.business_id}\0{taken.user_id}".encode()
+    return hmac.new(secret.encode(), b"erased\0" + account, sha256).hexdigest()[:32]
+
+
+def access(connection: Connection, subjects: Subjects) -> Counts:
     """Sessions, mailboxes with what was read from them, and files: from here on nobody comes in,
     and nothing is read any more. What the store holds of it is noted down."""
-    collecting = text(_COLLECT.format(keys=_KEYS[subject.scope]))
-    files = connection.execute(collecting, subject.values).rowcount
-    return _run(connection, subject, "access") | {"files": files}
+    collecting = _COLLECT.format(who=retention.WHO, keys=_KEYS[subjects.scope])
+    files = _per_number(connection, text(collecting), subjects)
+    counts = _run(connection, subjects, "access")
+    return {number: {**of, "files": files.get(number, 0)} for number, of in counts.items()}
 
 
-def archive(connection: Connection, subject: Subject) -> Mapping[str, int]:
+def archive(connection: Connection, subjects: Subjects) -> Counts:
     """The accounting records of a business that goes; those of a user's business stay with it."""
-    if subject.scope == "user":
-        return {}
-    return {"archived": connection.execute(ARCHIVE, subject.values).rowcount}
+    if subjects.scope == "user":
+        return {number: {} for number in subjects.numbers}
+    archived = _per_number(connection, ARCHIVE, subjects)
+    return {number: {"archived": archived.get(number, 0)} for number in subjects.numbers}
 
 
-def children(connection: Connection, subject: Subject) -> Mapping[str, int]:
+def children(connection: Connection, subjects: Subjects) -> Counts:
     """Everything else but the account."""
-    return _run(connection, subject, "children")
+    return _run(connection, subjects, "children")
 
 
-def parent(connection: Connection, subject: Subject) -> Mapping[str, int]:
+def parent(connection: Connection, subjects: Subjects) -> Counts:
     """The account, and with the last one the business; then the proof. Raises `Remains`."""
-    counts = _run(connection, subject, "parent")
-    connection.execute(_PSEUDONYM, {**subject.values, "pseudonym": subject.pseudonym})
-    left = erasure_scan.found(connection, subject.scope, subject.values)
+    counts = _run(connection, subjects, "parent")
+    connection.execute(_PSEUDONYM, {**subjects.values, "pseudonyms": list(subjects.pseudonyms)})
+    left = erasure_scan.found_of(connection, subjects.scope, subjects.values)
     if left:
         places = ", ".join(f"{place} ({count})" for place, count in sorted(left.items()))
         raise Remains(f"Il reste des données à effacer : {places}.")
     return counts
 
 
-def _run(connection: Connection, subject: Subject, phase: Phase) -> dict[str, int]:
-    # Somebody's view that cannot be written is not written where there is nothing to do.
-    counts: Counter[str] = Counter()
-    for table, concerned, statement in retention.statements(subject.scope, phase):
-        if connection.execute(text(concerned), subject.values).scalar_one():
-            counts[table] += connection.execute(text(statement), subject.values).rowcount
-    return dict(+counts)
+def _per_number(
+    connection: Connection, statement: TextClause, subjects: Subjects
+) -> dict[int, int]:
+    rows = connection.execute(statement, subjects.values)
+    return {row[0]: row[1] for row in rows}
+
+
+def _run(connection: Connection, subjects: Subjects, phase: Phase) -> Counts:
+    """What there is to do is asked for at once: somebody's view that cannot be written is not
+    written where there is nothing to do. Raises `Moving`."""
+    writes = list(retention.statements(subjects.scope, phase))
+    counts: dict[int, Counter[str]] = {number: Counter() for number in subjects.numbers}
+    asked: dict[int, dict[int, int]] = {}
+    asking = retention.at_once([write.counted for write in writes])
+    for nth, number, rows in connection.execute(text(asking), subjects.values):
+        asked.setdefault(nth, {})[number] = rows
+    for nth, expected in sorted(asked.items()):
+        write = writes[nth]
+        done = connection.execute(text(write.statement), subjects.values).rowcount
+        if len(subjects.numbers) == 1:
+            expected = {subjects.numbers[0]: done}
+        elif done != sum(expected.values()):
+            raise Moving(f"« {write.table.name} » change pendant l'effacement.")
+        for number, rows in expected.items():
+            counts[number][write.table.name] += rows
+    return {number: dict(+of) for number, of in counts.items()}

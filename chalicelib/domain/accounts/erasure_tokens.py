@@ -6,25 +6,32 @@ Microsoft has no such call; there the person, or their administrator, withdraws 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, Engine, text
 
-from chalicelib.domain.accounts.erasure_lease import Taken
+from chalicelib.domain.accounts import erasure_steps, retention
+from chalicelib.domain.accounts.erasure_lease import LET_GO, Taken
 from chalicelib.errors import SettingsError
 from chalicelib.mailboxes.credentials import Keyring, Tokens
 from chalicelib.providers import oauth
 from chalicelib.settings import Settings
 
-# Google withdraws the whole consent of a person to an application: one that another business's
-# mailbox of the same address needs stays.
-_CREDENTIALS = text("""
-SELECT m.credentials FROM ponctuel.mailboxes m
- WHERE m.business_id = :business AND m.token_issuer = 'google'
-   AND (CAST(:scope AS text) = 'business' OR m.address =
-        (SELECT lower(btrim(u.email)) FROM ponctuel.users u
-          WHERE u.business_id = :business AND u.id = :user))
-   AND NOT EXISTS (SELECT 1 FROM ponctuel.mailboxes o
-                    WHERE o.address = m.address AND o.token_issuer = 'google'
-                      AND o.business_id <> m.business_id)
+_HIS = """(d.scope = 'business' OR EXISTS (
+       SELECT 1 FROM ponctuel.users x WHERE x.business_id = d.business_id AND x.id = d.user_id
+          AND lower(btrim(x.email)) = o.address))"""
+# `others`: Google withdraws the whole consent of a person to an application, and another business's
+# mailbox of the same address needs it.
+_CREDENTIALS = text(f"""
+WITH {retention.WHO}
+SELECT w.number, m.credentials, EXISTS (
+         SELECT 1 FROM ponctuel.mailboxes o
+          WHERE o.address = m.address AND o.token_issuer = 'google'
+            AND o.business_id <> m.business_id
+            AND NOT {LET_GO.format(step="revoke", row="o", whose=_HIS)}) AS others
+  FROM who w JOIN ponctuel.mailboxes m ON m.business_id = w.business
+   AND m.token_issuer = 'google'
+   AND (CAST(:scope AS text) = 'business' OR m.address = w.email)
  ORDER BY m.id
 """)
 
@@ -42,9 +49,16 @@ def revoke(engine: Engine, taken: Taken, settings: Settings) -> None:
         taken.receipt(working, "revoke", {name: n for name, n in counts.items() if n})
 
 
+def with_tokens(engine: Engine, taken: Sequence[Taken]) -> set[int]:
+    """Of these, which are of one scope, the numbers of those whom Google has to be told about."""
+    with engine.connect() as connection:
+        values = erasure_steps.parameters(connection, taken)
+        return {row.number for row in connection.execute(_CREDENTIALS, values)}
+
+
 def _tokens(connection: Connection, taken: Taken, settings: Settings) -> tuple[list[str], int]:
-    asked = {"business": taken.business_id, "user": taken.user_id, "scope": taken.scope}
-    rows = list(connection.execute(_CREDENTIALS, asked).scalars())
+    mailboxes = connection.execute(_CREDENTIALS, erasure_steps.parameters(connection, [taken]))
+    rows = [row.credentials for row in mailboxes if not row.others]
     if not rows:
         return [], 0
     found: list[str] = []

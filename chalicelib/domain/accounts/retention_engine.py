@@ -96,8 +96,8 @@ TABLES: Final = (
     Table(
         "run_items",
         user=(
-            "t.item = :user AND t.run_id IN (SELECT r.id FROM ponctuel.runs r WHERE r.job "
-            "= 'account_deletions' AND r.finished_at IS NOT NULL)"
+            "(t.item = :user OR CAST(:scope AS text) = 'business') AND t.run_id IN (SELECT r.id "
+            "FROM ponctuel.runs r WHERE r.job = 'account_deletions' AND r.finished_at IS NOT NULL)"
         ),
         survives=True,
         personal="item",
@@ -162,19 +162,15 @@ TABLES: Final = (
     ),
     Table(
         "erasure_receipts",
-        of=(
-            "t.deletion_id IN (SELECT x.id FROM ponctuel.account_deletions x WHERE "
-            "x.business_id = :business)"
-        ),
+        through=("account_deletions x",),
+        of="x.id = t.deletion_id AND x.business_id = :business",
         survives=True,
         plain="deletion_id step counts done_at",
     ),
     Table(
         "erasure_files",
-        of=(
-            "t.deletion_id IN (SELECT x.id FROM ponctuel.account_deletions x WHERE "
-            "x.business_id = :business)"
-        ),
+        through=("account_deletions x",),
+        of="x.id = t.deletion_id AND x.business_id = :business",
         survives=True,
         kept={
             "storage_key": ("gone with the document, before the account is"),

@@ -33,10 +33,8 @@ TABLES: Final = (
     ),
     Table(
         "mailbox_folders",
-        of=(
-            "t.mailbox_id IN (SELECT b.id FROM ponctuel.mailboxes b WHERE b.business_id = "
-            ":business)"
-        ),
+        through=("mailboxes b",),
+        of="b.id = t.mailbox_id AND b.business_id = :business",
         cascade=True,
         plain=(
             "id mailbox_id path special state uidvalidity last_uid seen_exists "
@@ -46,28 +44,22 @@ TABLES: Final = (
     ),
     Table(
         "email_awaits",
-        of=(
-            "t.mailbox_id IN (SELECT b.id FROM ponctuel.mailboxes b WHERE b.business_id = "
-            ":business)"
-        ),
+        through=("mailboxes b",),
+        of="b.id = t.mailbox_id AND b.business_id = :business",
         cascade=True,
         plain="mailbox_id message_id email_id",
     ),
     Table(
         "email_places",
-        of=(
-            "t.folder_id IN (SELECT f.id FROM ponctuel.mailbox_folders f JOIN "
-            "ponctuel.mailboxes b ON b.id = f.mailbox_id WHERE b.business_id = :business)"
-        ),
+        through=("mailbox_folders f", "mailboxes b"),
+        of="f.id = t.folder_id AND b.id = f.mailbox_id AND b.business_id = :business",
         cascade=True,
         plain="folder_id uidvalidity uid email_id flags gone_at",
     ),
     Table(
         "email_troubles",
-        of=(
-            "t.folder_id IN (SELECT f.id FROM ponctuel.mailbox_folders f JOIN "
-            "ponctuel.mailboxes b ON b.id = f.mailbox_id WHERE b.business_id = :business)"
-        ),
+        through=("mailbox_folders f", "mailboxes b"),
+        of="f.id = t.folder_id AND b.id = f.mailbox_id AND b.business_id = :business",
         cascade=True,
         plain="folder_id uidvalidity uid attempts next_at error_code at",
     ),
@@ -92,7 +84,8 @@ TABLES: Final = (
     ),
     Table(
         "email_attachments",
-        of=("t.email_id IN (SELECT e.id FROM ponctuel.emails e WHERE e.business_id = :business)"),
+        through=("emails e",),
+        of="e.id = t.email_id AND e.business_id = :business",
         cascade=True,
         personal="stored_key",
         kept={

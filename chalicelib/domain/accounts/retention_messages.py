@@ -52,21 +52,17 @@ TABLES: Final = (
     ),
     Table(
         "message_lines",
-        of=(
-            "t.message_id IN (SELECT m.id FROM ponctuel.messages m WHERE m.business_id = :business)"
-        ),
+        through=("messages m",),
+        of="m.id = t.message_id AND m.business_id = :business",
         cascade=True,
         plain="message_id business_id kind subject cycle step",
     ),
     Table(
         "message_bodies",
-        of=(
-            "t.message_id IN (SELECT m.id FROM ponctuel.messages m WHERE m.business_id = :business)"
-        ),
-        user=(
-            "t.message_id IN (SELECT m.id FROM ponctuel.messages m WHERE m.business_id = "
-            ":business AND m.kind LIKE 'accounts.deletion%' AND m.subject = :deletion)"
-        ),
+        through=("messages m",),
+        of="m.id = t.message_id AND m.business_id = :business",
+        cascade=True,
+        user="m.kind LIKE 'accounts.deletion%' AND m.subject = :deletion",
         kept={
             "subject text html attachments whatsapp": (
                 "the business's letters as they were sent, under its own address; blanked "
@@ -77,9 +73,9 @@ TABLES: Final = (
     ),
     Table(
         "message_events",
-        of=(
-            "t.message_id IN (SELECT m.id FROM ponctuel.messages m WHERE m.business_id = :business)"
-        ),
+        through=("messages m",),
+        of="m.id = t.message_id AND m.business_id = :business",
+        cascade=True,
         detach={
             "actor": (
                 "''",
@@ -95,11 +91,12 @@ TABLES: Final = (
     Table(
         "suppressions",
         of="t.business_id = :business",
-        user="t.person = :person AND t.contact = ''",
+        # With a business go those whom it wrote to, and users who were not active any more.
+        user="(t.person = :person OR CAST(:scope AS text) = 'business') AND t.contact = ''",
         detach={
             "person": (
                 "''",
-                "t.person = :person AND t.contact <> ''",
+                "(t.person = :person OR CAST(:scope AS text) = 'business') AND t.contact <> ''",
             ),
         },
         survives=True,
@@ -129,10 +126,8 @@ TABLES: Final = (
     ),
     Table(
         "inbound_offers",
-        of=(
-            "t.inbound_id IN (SELECT i.id FROM ponctuel.inbound_messages i WHERE "
-            "i.business_id = :business)"
-        ),
+        through=("inbound_messages i",),
+        of="i.id = t.inbound_id AND i.business_id = :business",
         cascade=True,
         plain="inbound_id domain outcome attempts at error",
     ),

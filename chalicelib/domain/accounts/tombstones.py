@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, text
 
+from chalicelib.domain.accounts import erasure_lease
 from chalicelib.domain.accounts.archiving import delete_document
 from chalicelib.domain.accounts.erasure_lease import Taken
 from chalicelib.errors import AttachmentUnavailable, ItemFailed, ProviderError
@@ -36,10 +37,10 @@ CREATED: Final = f"""
 CASE WHEN {_CREATED} > '1900-01-01Z' AND {_CREATED} < '9000-01-01Z' THEN {_CREATED} END"""
 
 _ERASED = text(f"""
-SELECT d.locked_at, {CREATED} AS created_at
+SELECT d.id, d.locked_at, {CREATED} AS created_at
   FROM ponctuel.account_deletions d
   LEFT JOIN ponctuel.users u ON u.business_id = d.business_id AND u.id = d.user_id
- WHERE d.id = :id
+ WHERE d.id = ANY(CAST(:ids AS bigint[]))
 """)
 _KEEP = text("""
 INSERT INTO ponctuel.erasure_tombstones
@@ -99,28 +100,42 @@ def fingerprint(secret: str | None) -> str:
     return sha256(f"tombstone\0{secret}".encode()).hexdigest()[:8] if secret else ""
 
 
-def bury(engine: Engine, taken: Taken, storage: Storage | None, secret: str | None) -> None:
+def bury(
+    engine: Engine, group: Sequence[Taken], storage: Storage | None, secret: str | None
+) -> None:
     """The step: the store first, then the table. Without a store there is only the table, which a
     restore takes away. Raises `ProviderError`."""
     with engine.connect() as connection:
-        row = connection.execute(_ERASED, {"id": taken.id}).one()
+        rows = connection.execute(_ERASED, {"ids": [one.id for one in group]})
+        known_of = {row.id: row for row in rows}
+    stones = [
+        _tombstone(one, known_of[one.id].locked_at, known_of[one.id].created_at, secret)
+        for one in group
+    ]
+    if storage is not None:
+        for stone in stones:
+            storage.write(stone.key, document(stone, secret))
+    with erasure_lease.writing(engine, group, "tombstone") as connection:
+        keep(connection, stones, kept=storage is not None)
+        counts = {"outside": int(storage is not None)}
+        erasure_lease.receipts(connection, "tombstone", {one.id: counts for one in group})
+
+
+def _tombstone(
+    taken: Taken, locked_at: datetime, created_at: datetime | None, secret: str | None
+) -> Tombstone:
     account = account_of(taken.business_id, taken.user_id, secret)
     place = business_folder(taken.business_id)
-    one = Tombstone(
-        key=f"{FOLDER}/{place}/{account}-{int(row.locked_at.timestamp())}.json",
+    return Tombstone(
+        key=f"{FOLDER}/{place}/{account}-{int(locked_at.timestamp())}.json",
         business_id=taken.business_id,
         deletion_id=taken.id,
         scope=taken.scope,
         account=account,
         secret=fingerprint(secret),
-        account_created_at=row.created_at,
-        locked_at=row.locked_at,
+        account_created_at=created_at,
+        locked_at=locked_at,
     )
-    if storage is not None:
-        storage.write(one.key, document(one, secret))
-    with taken.writing(engine, "tombstone") as connection:
-        keep(connection, [one], kept=storage is not None)
-        taken.receipt(connection, "tombstone", {"outside": int(storage is not None)})
 
 
 def keep(connection: Connection, found: Iterable[Tombstone], *, kept: bool) -> None:

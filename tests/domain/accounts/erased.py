@@ -149,7 +149,7 @@ def rows_of(deployment: Deployment, business: str) -> dict[str, list[str]]:
     for table in retention.TABLES:
         if table.of:
             rows = deployment.rows(
-                f"SELECT t::text AS r FROM ponctuel.{table.name} t WHERE {table.of} ORDER BY 1",
+                f"SELECT t::text AS r FROM {table.source} WHERE {table.of} ORDER BY 1",
                 business=business,
             )
             found[table.name] = [row["r"] for row in rows]

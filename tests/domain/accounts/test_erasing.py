@@ -138,6 +138,16 @@ def test_somebody_whose_row_the_application_has_removed_is_erased_too(
     assert len(rows_of(deployment, "B1")["user_tokens"]) == 1
 
 
+def test_an_address_that_a_colleague_has_too_is_the_colleagues(deployment: Deployment) -> None:
+    fill(deployment, "B1")
+    deployment.execute("UPDATE ponctuel.users SET email = ' U1@B1.example' WHERE id = 'O'")
+    number = lock(deployment)
+    night(deployment)
+    assert by_number(deployment, number)["state"] == "erased"
+    left = rows_of(deployment, "B1")
+    assert [len(left[name]) for name in ("users", "user_tokens", "mailboxes")] == [1, 1, 2]
+
+
 def test_an_address_in_a_place_that_nobody_expects_blocks(deployment: Deployment) -> None:
     fill(deployment, "B1")
     number = lock(deployment)

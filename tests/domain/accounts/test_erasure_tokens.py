@@ -117,6 +117,40 @@ def test_a_mailbox_of_the_same_address_in_another_business_keeps_the_consent(
     assert google.asked == []
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_two_who_go_together_give_back_the_consent_they_share_unless_one_is_held(
+    deployment: Deployment, google: TokenIssuer, held: bool
+) -> None:
+    tokens = set()
+    for business in ("B1", "B2"):
+        fill(deployment, business)
+        tokens.add(give(deployment, google, business, "o"))
+    deployment.execute(
+        "UPDATE ponctuel.mailboxes SET address = 'o@both.example' WHERE address LIKE 'o@%'"
+    )
+    numbers = [lock(deployment, "O", business) for business in ("B1", "B2")]
+    if held:
+        deployment.execute("INSERT INTO ponctuel.legal_holds (business_id) VALUES ('B1')")
+    night(deployment)
+    states = [by_number(deployment, number)["state"] for number in numbers]
+    assert states == (["locked", "erased"] if held else ["erased", "erased"])
+    assert len(google.asked) == (0 if held else 1)
+    assert google.valid <= tokens
+
+
+def test_an_address_that_two_users_of_a_business_have_keeps_its_mailbox_and_the_consent(
+    deployment: Deployment, google: TokenIssuer
+) -> None:
+    fill(deployment, "B1")
+    token = give(deployment, google, "B1")
+    deployment.execute("UPDATE ponctuel.users SET email = 'U1@b1.example' WHERE id = 'O'")
+    number = lock(deployment)
+    night(deployment)
+    assert by_number(deployment, number)["state"] == "erased"
+    assert google.valid == {token}
+    assert len(rows_of(deployment, "B1")["mailboxes"]) == 2
+
+
 def test_credentials_that_no_key_opens_are_counted_and_do_not_hold_up(
     deployment: Deployment, google: TokenIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

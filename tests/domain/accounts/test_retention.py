@@ -31,12 +31,15 @@ def test_a_column_that_may_still_hold_somebody_has_its_reason() -> None:
 
 @pytest.mark.parametrize("scope", ["user", "business"])
 def test_every_statement_can_be_run(deployment: Deployment, scope: str) -> None:
-    values = {"business": "B1", "user": "U1", "person": "user:U1", "email": "a@b.example"}
-    values |= {"deletion": "1", "scope": scope}
+    accounts = [
+        {"business": business, "user": "U1", "email": "a@b.example", "deletion": number}
+        for number, business in enumerate(("B1", "B2"), 1)
+    ]
+    values = retention.parameters(scope, accounts)
     phases: tuple[Phase, ...] = ("access", "children", "parent")
     with deployment.database.begin() as connection:
         for phase in phases:
-            for _table, _concerned, statement in retention.statements(scope, phase):
-                connection.execute(text(statement), values)
-        for _table, statement in retention.remains(scope):
-            assert connection.execute(text(statement), values).scalar_one() == 0
+            for write in retention.statements(scope, phase):
+                connection.execute(text(write.statement), values)
+        counting = retention.at_once([select for _table, select in retention.remains(scope)])
+        assert connection.execute(text(counting), values).all() == []
