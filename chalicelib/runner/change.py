@@ -45,7 +45,7 @@ class Tolerated:
         outcome = unless_refused(
             connection,
             lambda: self.change.apply(run, connection, batch),
-            "change_not_written",
+            "change",
             run_id=str(run.id),
         )
         if outcome is not None:

@@ -65,7 +65,7 @@ def settle_in(environment: dict[str, str]) -> None:
 
 def _arm(wire: Tripwire) -> None:
     commit, send, content = PGDialect_pg8000.do_commit, SmtpProvider.send, SmtpSession.send_content
-    check, command = senders.Senders._one, SmtpSession.command
+    check, commands = senders.Senders._one, SmtpSession.send_commands
     send_whatsapp, transmit = TwilioProvider.send, https._transmit
 
     def do_commit(self: Any, connection: Any) -> None:
@@ -84,10 +84,10 @@ def _arm(wire: Tripwire) -> None:
         wire.reach("after_call")
         return answer
 
-    def send_command(self: Any, line: str, deadline: Any) -> Any:
-        if line == "DATA":
+    def send_commands(self: Any, lines: Any, deadline: Any) -> None:
+        if "DATA" in lines:
             wire.reach("before_content")
-        return command(self, line, deadline)
+        commands(self, lines, deadline)
 
     def send_content(self: Any, data: bytes, deadline: Any) -> None:
         content(self, data, deadline)
@@ -113,7 +113,7 @@ def _arm(wire: Tripwire) -> None:
         (PGDialect_pg8000, "do_commit", do_commit),
         (senders.Senders, "_one", check_and_send),
         (SmtpProvider, "send", send_mail),
-        (SmtpSession, "command", send_command),
+        (SmtpSession, "send_commands", send_commands),
         (SmtpSession, "send_content", send_content),
     ):
         setattr(owner, name, armed)

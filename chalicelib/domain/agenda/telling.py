@@ -87,7 +87,7 @@ class Tell:
         told = unless_refused(
             connection,
             lambda: self._tell(connection, batch, self._show()),
-            "notifications_not_written",
+            "notifications",
             run_id=str(run.id),
         )
         if told is None:

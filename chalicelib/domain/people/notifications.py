@@ -98,4 +98,4 @@ def _written(connection: Connection, statement: Any, values: Mapping[str, Any]) 
     def write() -> int:
         return max(connection.execute(statement, values).rowcount, 0)
 
-    return unless_refused(connection, write, "notifications_not_written")
+    return unless_refused(connection, write, "notifications")
