@@ -1,7 +1,7 @@
 """A batch of messages on its way: fetched, put into the store, committed, parsed.
 
 Raw bytes are in the store before the rows that name them, and rows are committed before they are
-parsed: wherever a process dies, at most a batch or two are fetched again.
+parsed: wherever a process dies, at most the batches under way are fetched again.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ from chalicelib.mailboxes.parsed_rows import Raw, Read
 from chalicelib.mailboxes.settling import settle_meanwhile
 from chalicelib.mailboxes.turn import Turn
 
-# Batches between the line and the end; their bytes are bounded by `Memory` besides.
+# Batches between the line and the end: with the one on the line, what is fetched again after a
+# death. Their bytes are bounded by `Memory` besides.
 UNDER_WAY = 3
 
 
