@@ -61,7 +61,7 @@ def list_deletions(call: Call) -> Answer:
     limit = queries.limit(call, LISTED, MOST_LISTED)
     with transaction(call.engine) as connection:
         found = reading.listed(connection, where, limit=limit)
-    before = found[-1]["id"] if len(found) == limit else None
+    before = queries.following(found, limit)
     return Answer({"success": True, "deletions": plain(found), "before": before})
 
 

@@ -24,7 +24,7 @@ def list_holds(call: Call) -> Answer:
     limit = queries.limit(call, LISTED, MOST_LISTED)
     with transaction(call.engine) as connection:
         found = holds.listed(connection, where, limit=limit)
-    before = found[-1]["id"] if len(found) == limit else None
+    before = queries.following(found, limit)
     return Answer({"success": True, "holds": plain(found), "before": before})
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from unicodedata import category
 
 from chalicelib.errors import BadRequest
@@ -23,6 +24,11 @@ def limit(call: Call, usual: int, most: int) -> int:
     if not (given.isascii() and given.isdecimal() and 1 <= int(given[:9]) <= most):
         raise BadRequest(f"limit doit être un nombre de 1 à {most}.")
     return int(given[:9])
+
+
+def following(found: Sequence[Mapping[str, Any]], limit: int) -> int | None:
+    """The number that the next page is asked for with; None after the last."""
+    return found[-1]["id"] if len(found) == limit else None
 
 
 def number(call: Call, name: str) -> int | None:

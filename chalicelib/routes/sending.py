@@ -20,7 +20,7 @@ def list_inbound(call: Call) -> Answer:
     before = queries.number(call, "before")
     with transaction(call.engine) as connection:
         found = inbound_reading.inbound(connection, where, limit=limit, before=before)
-    following = found[-1]["id"] if len(found) == limit else None
+    following = queries.following(found, limit)
     return Answer({"success": True, "inbound": plain(found), "before": following})
 
 

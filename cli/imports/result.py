@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -61,3 +62,27 @@ def require_business(connection: Connection, business_id: str) -> None:
         raise NotFound(
             f"L'entreprise « {business_id} » n'existe pas : créez-la, ou vérifiez son identifiant."
         )
+
+
+def store_chunk(
+    connection: Connection,
+    parameters: Mapping[str, Any],
+    result: Counts,
+    *,
+    lines: int,
+    count: str,
+    update: str,
+    insert: str,
+    dry_run: bool,
+) -> None:
+    """Writes a chunk of so many lines by these statements, and counts; `dry_run` only counts, by
+    `count`, which tells how many exist and how many of them would change."""
+    if dry_run:
+        counts = connection.execute(text(count), parameters).one()
+        created, updated = lines - counts.existing, counts.changed
+    else:
+        updated = connection.execute(text(update), parameters).rowcount
+        created = connection.execute(text(insert), parameters).rowcount
+    result.created += created
+    result.updated += updated
+    result.unchanged += lines - created - updated

@@ -19,7 +19,7 @@ from cli.imports.decoding import opened
 from cli.imports.identifiers import hashed_identifier, identifier
 from cli.imports.invoice_line import Invoice, Reject
 from cli.imports.invoices import Ignored, InvoiceFile
-from cli.imports.result import CHUNK, Counts, require_business, transaction
+from cli.imports.result import CHUNK, Counts, require_business, store_chunk, transaction
 
 
 @dataclass(slots=True)
@@ -106,15 +106,16 @@ def _store_invoices(
     ]
     arrays = dict(zip(statements.INVOICE_COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
     parameters = {"business": business_id, **arrays}
-    if dry_run:
-        counts = connection.execute(text(statements.COUNT), parameters).one()
-        created, updated = len(chunk) - counts.existing, counts.changed
-    else:
-        updated = connection.execute(text(statements.UPDATE), parameters).rowcount
-        created = connection.execute(text(statements.INSERT), parameters).rowcount
-    result.created += created
-    result.updated += updated
-    result.unchanged += len(chunk) - created - updated
+    store_chunk(
+        connection,
+        parameters,
+        result,
+        lines=len(chunk),
+        count=statements.COUNT,
+        update=statements.UPDATE,
+        insert=statements.INSERT,
+        dry_run=dry_run,
+    )
 
 
 def _store_customers(

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from cli.imports.columns import Columns
 from cli.imports.folding import fold, illegible, shown
-from cli.imports.result import Counts
+from cli.imports.result import Counts, store_chunk
 
 LONGEST = 200
 
@@ -105,15 +105,16 @@ class Subject:
         parameters = {"business": business_id} | {
             name: [row.get(name) for row in rows] for name in ("id", *self.stated)
         }
-        if dry_run:
-            counts = connection.execute(text(self.count), parameters).one()
-            created, updated = len(rows) - counts.existing, counts.changed
-        else:
-            updated = connection.execute(text(self.update), parameters).rowcount
-            created = connection.execute(text(self.insert), parameters).rowcount
-        result.created += created
-        result.updated += updated
-        result.unchanged += len(rows) - created - updated
+        store_chunk(
+            connection,
+            parameters,
+            result,
+            lines=len(rows),
+            count=self.count,
+            update=self.update,
+            insert=self.insert,
+            dry_run=dry_run,
+        )
 
 
 def words(**meanings: str) -> dict[str, str]:
