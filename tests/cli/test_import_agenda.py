@@ -450,7 +450,7 @@ class SlowDisk(io.BytesIO):
 
     def read(self, size: int | None = -1) -> bytes:
         if not self.slept:
-            time.sleep(0.15)
+            time.sleep(1.5)
             self.slept = True
         return super().read(size)
 
@@ -458,7 +458,7 @@ class SlowDisk(io.BytesIO):
 def test_a_file_that_takes_long_to_read_does_not_end_the_transaction(database: Database) -> None:
     with database.begin() as connection:
         open_business(connection)
-        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 30"))
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 1000"))
         assert counts(import_tasks(connection, "B1", SlowDisk(excel(TODO)))) == (4, 0, 0, 0)
 
 
