@@ -62,7 +62,9 @@ class Reader:
         # Todoist has its due date there, beside a deadline; elsewhere it may be that of the entry.
         if "date" in filled and "due" not in filled and ("due" not in cells or "type" in cells):
             filled["due"] = filled["date"]
-        draft.code = identifier(filled["code"]) if "code" in filled else ""
+        if code := filled.get("code"):
+            # The application's own ids may be none that an import would make.
+            draft.code = code if code in self.stored else identifier(code)
         for name in {"title", "location"} & filled.keys():
             draft.values[name] = filled[name]
         for name in {"status", "critical"} & filled.keys():

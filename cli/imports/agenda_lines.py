@@ -38,6 +38,7 @@ class Lines:
         self._stored = stored
         self._lines: list[_Line] = []
         self._rejects: list[Reject] = []
+        self._codes: set[str] = set()
         self._taken: dict[str, int] = {}
 
     def read(self, row: Row, places: Mapping[str, int], reader: Reader) -> None:
@@ -49,6 +50,9 @@ class Lines:
             self.result.ignored += 1
             return
         draft = reader.read(cells)
+        if draft.code:
+            # Of a line that is refused too: what it is about is no other line's.
+            self._codes.add(draft.code)
         if draft.reasons:
             reasons = tuple(dict.fromkeys(draft.reasons))
             self._rejects.append(Reject(row.line, shown(cells["title"]), reasons))
@@ -76,7 +80,6 @@ class Lines:
             about.setdefault(entry.identity, line.number)
             yield line, id
         others: dict[int, _Line] = {}
-        codes = {line.draft.code for line in self._lines}
         for line in self._lines:
             if line.draft.code:
                 continue
@@ -85,7 +88,7 @@ class Lines:
             else:
                 self._refuse(line, AGAIN.format(first))
         entries = {number: line.entry for number, line in others.items()}
-        matching = Matching(self._stored, entries, codes)
+        matching = Matching(self._stored, entries, self._codes)
         new: list[_Line] = []
         for number, line in others.items():
             try:

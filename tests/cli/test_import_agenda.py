@@ -220,6 +220,32 @@ def test_a_line_that_nothing_tells_apart_is_refused_until_it_has_a_code(
         assert [row["critical"] for row in stored(connection)] == [False, True]
 
 
+def test_the_code_that_a_refusal_names_is_the_one_to_give(database: Database) -> None:
+    with database.begin() as connection:
+        open_business(connection)
+        tasks(connection, "Code;Tâche;Assignée à\nT1;Relance;ZOE\nT2;Relance;ALI\n")
+        connection.execute(text("UPDATE ponctuel.tasks SET id = 'tâche n° 12' WHERE id = 'T2'"))
+        file = "Code;Tâche;Échéance\n;Relance;15/12/2026\n"
+        refused = tasks(connection, file)
+        assert "(T1, tâche n° 12)" in refused.rejects[0].reasons[0]
+        told = file.replace(";Relance", "tâche n° 12;Relance")
+        assert counts(tasks(connection, told)) == (0, 1, 0, 0)
+        assert counts(tasks(connection, told)) == (0, 0, 1, 0)
+
+
+def test_what_a_code_names_is_no_other_lines_even_if_its_line_is_refused(
+    database: Database,
+) -> None:
+    with database.begin() as connection:
+        open_business(connection)
+        head = "Code;Tâche;Échéance;Assignée à\n"
+        tasks(connection, f"{head}T1;Relance;;\n")
+        file = f"{head}T1;Relance;30/02/2027;\n;Relance;15/12/2026;ZOE\n"
+        assert counts(tasks(connection, file)) == (1, 0, 0, 1)
+        assert counts(tasks(connection, file)) == (0, 0, 1, 1)
+        assert [row["user_id"] for row in stored(connection)] == [None, "ZOE"]
+
+
 def test_two_lines_that_may_be_one_entry_are_refused_until_one_has_its_code(
     database: Database,
 ) -> None:
