@@ -104,6 +104,12 @@ class Suppression:
     note: str = ""
 
 
+def opted_out(provider: str) -> tuple[Reason, str]:
+    """Reason and category of an opt-out for which a provider refused a message. Who tells WhatsApp
+    to stop (Meta's 131050) stops marketing, and may tell it to resume; Twilio's is a STOP."""
+    return ("unsubscribe", MARKETING) if provider == "meta" else ("stop", EVERYTHING)
+
+
 def suppress(connection: Connection, entries: Sequence[Suppression]) -> int:
     """Makes the entries; those that are in force already stay. One without contact and person is
     left out. Returns how many are new."""
