@@ -35,6 +35,9 @@ _PERSON: dict[str, tuple[Reason | None, bool]] = {  # code → reason, for every
     "556 5.1.10": ("hard_bounce", True),
 }
 
+# Codes of refusals that say nothing of us.
+ABOUT_THE_PERSON = frozenset({*_PERSON, "opt_out"})
+
 
 def answer(submission: Submission, provider: Provider) -> News:
     """Calls the provider, once."""
