@@ -193,7 +193,7 @@ def _payload(event: Event) -> dict[str, Any]:
         case PreferenceEvent():
             return {"contact": event.from_, "to": event.to, "wanted": event.wanted}
         case Notice():
-            return {"name": event.name}
+            return {"name": event.name} | ({} if event.tell is None else {"tell": event.tell})
         case Unreadable():
             return {"reason": event.reason, "sha256": event.sha256, "where": event.where}
     return {}

@@ -12,8 +12,10 @@ from sqlalchemy import text
 
 from chalicelib.domain.operations.kinds import MESSAGES_ALERT
 from chalicelib.outbox import attention, operator
+from chalicelib.webhooks.events import Notice
 from tests.harness import Deployment
 from tests.outbox import probes
+from tests.outbox.ledger import tell
 from tests.outbox.probes import by_whatsapp, one, plan
 
 OPERATOR = "astreinte@ponctuel.example"
@@ -132,7 +134,9 @@ def test_a_dead_letter_is_told_unless_it_says_something_of_the_person(live: Depl
 def test_a_token_that_was_revoked_is_told_though_its_messages_only_wait(live: Deployment) -> None:
     number = by_whatsapp(live, "Alice", TYPED)
     live.twilio.fail("refuse", code=20003)
-    minutes(live, 17)
+    minutes(live, 12)
+    assert alerts(live) == [], "it may be over in a minute"
+    minutes(live, 25)
     assert (one(live, "Alice")["state"], one(live, "Alice")["error_code"]) == (
         "planned",
         "credentials",
@@ -168,6 +172,29 @@ def test_a_letter_to_the_operator_that_is_lost_is_not_told_of(live: Deployment) 
     assert [row["state"] for row in alerts(live)] == ["uncertain"]
 
 
+def test_what_meta_changes_of_the_account_is_told_once_and_good_news_is_not(
+    live: Deployment,
+) -> None:
+    """A template that has become marketing costs more, and reaches fewer people."""
+    category = ("relance_rappel", "fr", "UTILITY", "MARKETING")
+    tell(
+        live.database,
+        Notice("meta", "template_category_update", "meta:1", category),
+        Notice("meta", "message_template_status_update", "meta:2"),
+    )
+    minutes(live, 2)
+    (entry,) = [e for e in live.smtp.accepted() if e.recipients == (OPERATOR,)]
+    content = (live.smtp.folder / entry.file).read_bytes()
+    body = message_from_bytes(content, policy=policy.default).get_body(("plain",))
+    assert body is not None
+    words = " ".join(body.get_content().split())
+    assert "Catégorie d’un modèle : relance_rappel, fr, UTILITY, MARKETING" in words
+    minutes(live, 70)
+    assert len(alerts(live)) == 1
+    kept = live.rows("SELECT payload FROM ponctuel.webhook_events ORDER BY event_key")
+    assert kept[0]["payload"] == {"name": "template_category_update", "told": list(category)}
+
+
 def test_without_an_operator_the_log_tells_it_once(
     live: Deployment, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -199,4 +226,5 @@ def test_whether_there_is_any_reads_no_message_that_is_settled(live: Deployment)
         plan_of = connection.execute(text(f"EXPLAIN SELECT {attention.PENDING}"))
         lines = "\n".join(row[0] for row in plan_of)
     assert "messages_refused" in lines
+    assert "webhook_events_to_tell" in lines
     assert "Seq Scan" not in lines

@@ -61,8 +61,9 @@ def plan_run_alert(
 
 
 def plan_messages_alert(connection: Connection) -> None:
-    """Plans the e-mail that names the messages which somebody has to look at, and of which nobody
-    was told (`attention`). Without an operator's address they are told by the log alone, once."""
+    """Plans the e-mail that names the messages which somebody has to look at, and tells the news of
+    the account, of which nobody was told (`attention`). Without an operator's address the log alone
+    tells them, once."""
     current = settings()
     recipient = current.operator_email
     values = {"business_id": DEPLOYMENT, "kind": MESSAGES_ALERT, "pause": PAUSE}
@@ -76,12 +77,19 @@ def plan_messages_alert(connection: Connection) -> None:
             count=trouble.count,
             messages=list(trouble.ids),
         )
-    if not troubles:
+    notices = attention.take_notices(connection)
+    for notice in notices:
+        logs.error("provider_notice", name=notice["name"], detail=notice["detail"])
+    if not troubles and not notices:
         return
     if recipient is None:
         logs.warning("operator_email_not_set")
         return
-    content = {"stage": current.stage, "troubles": [asdict(trouble) for trouble in troubles]}
+    content = {
+        "stage": current.stage,
+        "troubles": [asdict(trouble) for trouble in troubles],
+        "notices": notices,
+    }
     _plan(connection, MESSAGES_ALERT, "messages", str(uuid4()), content)
 
 

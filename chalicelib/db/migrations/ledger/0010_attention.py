@@ -1,4 +1,5 @@
-"""Each minute it is asked whether a provider has refused messages of which nobody was told."""
+"""Each minute it is asked whether there is anything of which nobody was told: messages that were
+refused, news of a provider's account."""
 
 from __future__ import annotations
 
@@ -13,10 +14,15 @@ REFUSED = """
 CREATE INDEX IF NOT EXISTS messages_refused ON ponctuel.messages (settled_at)
   WHERE state = 'refused';
 """
+NOTICES = """
+CREATE INDEX IF NOT EXISTS webhook_events_to_tell ON ponctuel.webhook_events (received_at)
+  WHERE payload ? 'tell';
+"""
 
 
 def upgrade() -> None:
     op.execute(REFUSED)
+    op.execute(NOTICES)
 
 
 def downgrade() -> None:
