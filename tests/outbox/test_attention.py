@@ -13,12 +13,11 @@ from sqlalchemy import text
 from chalicelib.domain.operations.kinds import MESSAGES_ALERT
 from chalicelib.outbox import attention, operator
 from chalicelib.webhooks.events import Notice
-from tests.harness import Deployment
+from tests.harness import OPERATOR, Deployment
 from tests.outbox import probes
 from tests.outbox.ledger import tell
 from tests.outbox.probes import by_whatsapp, one, plan
 
-OPERATOR = "astreinte@ponctuel.example"
 TYPED = "06 39 98 00 01"
 
 
