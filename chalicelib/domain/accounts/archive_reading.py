@@ -45,9 +45,8 @@ SELECT {_COLUMNS} FROM ponctuel.accounting_archive a
  WHERE a.business_id = :business
    AND (CAST(:year AS int) IS NULL OR extract(year FROM a.issued_on) = :year)
    AND (CAST(:day AS date) IS NULL OR (a.issued_on, a.id) > (CAST(:day AS date), :after))
-   AND NOT EXISTS (SELECT 1 FROM ponctuel.accounting_archive o
-                    WHERE o.business_id = a.business_id AND o.document = a.document
-                      AND o.document_id = a.document_id AND o.id > a.id)
+   AND a.id IN (SELECT max(o.id) FROM ponctuel.accounting_archive o
+                 WHERE o.business_id = :business GROUP BY o.document, o.document_id)
  ORDER BY a.issued_on, a.id LIMIT {PAGE}
 """)
 OLD_ACCESSES: Final = f"""
