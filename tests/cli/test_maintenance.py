@@ -13,6 +13,7 @@ from chalicelib import __version__
 from cli.main import COMMANDS
 from cli.source import database
 from tests.cli.command_line import CommandLine
+from tests.connections import SHELF
 from tests.database import Database, Server
 from tests.harness import Deployment
 
@@ -126,7 +127,7 @@ def test_the_help_is_french_and_names_every_command(ponctuel: CommandLine) -> No
 def test_a_source_is_closed_when_a_command_ends(
     database_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with database_server.database() as here:
+    with SHELF.closed(), database_server.database() as here:
         monkeypatch.setenv("DATABASE_URL", here.url)
         with database() as source, source.transaction() as connection:
             connection.exec_driver_sql("SELECT 1")

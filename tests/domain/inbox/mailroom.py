@@ -101,7 +101,7 @@ def _iso(instant: datetime | str | None) -> str | None:
     return instant.isoformat() if isinstance(instant, datetime) else instant
 
 
-# Of as many digits each time: replies of the same second are kept in the order of their Message-IDs.
+# Of as many digits each time: replies of one second are kept in the order of their Message-IDs.
 _numbers = iter(range(1, 10_000_000))
 
 
