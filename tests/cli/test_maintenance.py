@@ -131,13 +131,16 @@ def test_a_source_is_closed_when_a_command_ends(
         monkeypatch.setenv("DATABASE_URL", here.url)
         with database() as source, source.transaction() as connection:
             connection.exec_driver_sql("SELECT 1")
-        assert _connections(here) == 1
+            assert _connections(here) == 1
+        assert _connections(here) == 0
 
 
 def _connections(here: Database) -> int:
+    """Those of others than the test."""
     with here.begin() as connection:
         found = connection.exec_driver_sql(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND NOT starts_with(application_name, 'ponctuel/tests')"
         )
         return int(found.scalar_one())
 
