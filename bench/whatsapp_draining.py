@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench import sending
 from bench.database import Server
-from bench.draining import CONNECTIONS, GOAL
+from bench.draining import ANSWER_S, CONNECTIONS, GOAL
 from bench.measure import Measure
 from bench.processes import Running, Took, client, running
 from bench.sample import Sample
@@ -28,7 +28,6 @@ DRAINED = Sample("whatsapp", 20_000, unpaid=5_000, due=5_000)
 SLOWLY = Sample("whatsapp_slowly", 4_000, unpaid=1_000, due=1_000)
 SMALL = Sample("whatsapp_small", 400, unpaid=100, due=100)
 PROVIDERS = ("twilio", "meta")
-ANSWER_S = 0.02
 
 
 def measure(server: Server, *, quick: bool) -> Iterator[Measure]:

@@ -24,7 +24,8 @@ from chalicelib.errors import BadRequest
 from chalicelib.outbox.formats import montant
 from cli import output
 from cli.arguments import add_business, add_reason, command, group, positive
-from cli.source import database, user
+from cli.caller import user
+from cli.source import database
 
 # Column of the CSV → where it is in a document.
 COLUMNS: Mapping[str, tuple[str, ...]] = {

@@ -7,24 +7,22 @@ from typing import Any
 
 from rich.console import Console
 
-from chalicelib.outbox import consents, suppressions
-from chalicelib.outbox.contacts import WORDS, normalised
-from chalicelib.outbox.suppressions import EVERYTHING, MARKETING
+from chalicelib.outbox.contacts import WORDS, Channel
 from cli import output
 from cli.arguments import add_business, command, group, positive
-from cli.contacts import add_channel, add_contact, asked, require_business
-from cli.source import database, user
+from cli.contacts import add_channel, add_contact, asked
+from cli.source import opened
 
 
 def register(subparsers: Any) -> None:
     actions = group(subparsers, "consents", "les accords pour les messages commerciaux")
-    parser = command(actions, "list", "les accords, le plus récent d'abord", _list)
+    parser = command(actions, "list", "les accords, le plus récent d'abord", _list, remote=True)
     add_business(parser)
     add_channel(parser)
     add_contact(parser)
     parser.add_argument("--limit", metavar="N", type=positive, default=50, help="50 par défaut")
 
-    parser = command(actions, "grant", "enregistre l'accord d'un contact", _grant)
+    parser = command(actions, "grant", "enregistre l'accord d'un contact", _grant, remote=True)
     _add_whom(parser)
     parser.add_argument(
         "--source",
@@ -34,7 +32,9 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("--person", metavar="PERSONNE", default="", help="identifiant du client")
 
-    parser = command(actions, "withdraw", "enregistre qu'un contact retire son accord", _withdraw)
+    parser = command(
+        actions, "withdraw", "enregistre qu'un contact retire son accord", _withdraw, remote=True
+    )
     _add_whom(parser)
 
 
@@ -45,36 +45,31 @@ def _add_whom(parser: Any) -> None:
 
 
 def _list(arguments: Namespace) -> int:
-    with database() as source, source.transaction() as connection:
-        rows = consents.listed(connection, asked(arguments), limit=arguments.limit)
+    with opened(arguments) as source:
+        rows = source.consents(asked(arguments), arguments.limit)
     output.answer(arguments, {"consents": rows}, _show)
     return 0
 
 
 def _grant(arguments: Namespace) -> int:
-    whom = _whom(arguments)
-    with database() as source, source.transaction() as connection:
-        require_business(connection, arguments.business)
-        told = f"{arguments.source} ({user()})"
-        granted = consents.grant(connection, **whom, source=told, person=arguments.person)
-        entries = suppressions.listed(connection, whom, limit=50)
-    against = [e["id"] for e in entries if e["category"] in (EVERYTHING, MARKETING)]
-    output.answer(arguments, whom | {"granted": granted, "suppressions": against}, _show_granted)
+    with opened(arguments) as source:
+        done = source.grant_consent(
+            *_whom(arguments), source=arguments.source, person=arguments.person
+        )
+    output.answer(arguments, done, _show_granted)
     return 0
 
 
 def _withdraw(arguments: Namespace) -> int:
     """Exit code: 1 when there was no consent."""
-    whom = _whom(arguments)
-    with database() as source, source.transaction() as connection:
-        ended = consents.withdraw(connection, **whom, by=user())
-    output.answer(arguments, whom | {"withdrawn": ended}, _show_withdrawn)
-    return 0 if ended else 1
+    with opened(arguments) as source:
+        done = source.withdraw_consent(*_whom(arguments))
+    output.answer(arguments, done, _show_withdrawn)
+    return 0 if done["withdrawn"] else 1
 
 
-def _whom(arguments: Namespace) -> dict[str, Any]:
-    contact = normalised(arguments.channel, arguments.contact)
-    return {"business_id": arguments.business, "channel": arguments.channel, "contact": contact}
+def _whom(arguments: Namespace) -> tuple[str, Channel, str]:
+    return arguments.business, arguments.channel, arguments.contact
 
 
 def _show(screen: Console, data: dict[str, Any]) -> None:

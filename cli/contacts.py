@@ -5,14 +5,9 @@ from __future__ import annotations
 import argparse
 from argparse import Namespace
 
-from sqlalchemy import Connection, text
-
-from chalicelib.errors import BadRequest, NotFound
-from chalicelib.outbox.contacts import CHANNELS, WORDS, normalised
-from chalicelib.outbox.suppressions import EVERYBODY
+from chalicelib.outbox.contact_lists import searched
+from chalicelib.outbox.contacts import WORDS
 from cli.arguments import french
-
-_BUSINESS = text("SELECT 1 FROM ponctuel.businesses WHERE id = :id")
 
 
 def add_channel(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
@@ -35,22 +30,5 @@ def add_contact(parser: argparse.ArgumentParser, *, required: bool = False) -> N
 
 
 def asked(arguments: Namespace) -> dict[str, str | None]:
-    """The filters of a list. Without a channel the contact says which one it can be; one that is
-    neither an address nor a number is looked for as it is (Meta's id of a user)."""
-    contact, channel = arguments.contact, arguments.channel
-    if contact is not None:
-        for candidate in CHANNELS if channel is None else (channel,):
-            try:
-                contact = normalised(candidate, arguments.contact)
-            except BadRequest:
-                continue
-            break
-    return {"business_id": arguments.business, "channel": channel, "contact": contact}
-
-
-def require_business(connection: Connection, business_id: str, *, everybody: bool = False) -> None:
-    """Raises `NotFound`; `*`, for every business, passes where `everybody`."""
-    if everybody and business_id == EVERYBODY:
-        return
-    if connection.execute(_BUSINESS, {"id": business_id}).first() is None:
-        raise NotFound(f"L'entreprise « {business_id} » n'existe pas.")
+    """The filters of a list."""
+    return searched(arguments.business, arguments.channel, arguments.contact)

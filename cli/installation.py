@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from chalicelib.outbox.contacts import Channel
 
 Row = dict[str, Any]
 
@@ -114,6 +117,35 @@ class Installation(Protocol):
     def place_hold(self, business_id: str, user_id: str | None, reason: str) -> Row: ...
 
     def lift_hold(self, number: int, reason: str) -> Row: ...
+
+    def suppressions(
+        self, where: Mapping[str, str | None], *, lifted: bool, limit: int
+    ) -> list[Row]:
+        """As `outbox.suppressions` has them."""
+        ...
+
+    def suppress(
+        self,
+        business_id: str,
+        channel: Channel,
+        contacts: Sequence[str],
+        *,
+        category: str,
+        person: str,
+        reason: str,
+    ) -> Row:
+        """This and what follows, as `outbox.contact_lists` has them."""
+        ...
+
+    def lift_suppressions(self, ids: Sequence[int], reason: str) -> Row: ...
+
+    def consents(self, where: Mapping[str, str | None], limit: int) -> list[Row]: ...
+
+    def grant_consent(
+        self, business_id: str, channel: Channel, contact: str, *, source: str, person: str
+    ) -> Row: ...
+
+    def withdraw_consent(self, business_id: str, channel: Channel, contact: str) -> Row: ...
 
     def inbound(self, where: Mapping[str, object], limit: int) -> list[Row]:
         """As `outbox.inbound_reading` has them."""

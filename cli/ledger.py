@@ -14,7 +14,8 @@ from chalicelib.outbox.restored import Accepted, Ledger
 from chalicelib.providers.ledger_mark import Mark, MarkStore, open_mark_store
 from cli import output
 from cli.arguments import add_reason, command, group
-from cli.source import Source, database, user
+from cli.caller import user
+from cli.source import Source, database
 
 
 def register(subparsers: Any) -> None:

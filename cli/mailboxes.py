@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from chalicelib.domain import businesses
 from chalicelib.errors import BadRequest
 from chalicelib.mailboxes import credentials
 from chalicelib.mailboxes import directory as mailboxes
@@ -15,7 +16,6 @@ from chalicelib.mailboxes.credentials import Keyring
 from chalicelib.mailboxes.directory import Row
 from cli import output
 from cli.arguments import add_business, command, group, positive
-from cli.contacts import require_business
 from cli.mailbox_arguments import ISSUERS, SECURITIES, add_new, new_mailbox, secret
 from cli.source import database
 
@@ -75,7 +75,7 @@ def _add_number(parser: ArgumentParser) -> None:
 def _add(arguments: Namespace) -> int:
     with database() as source:
         with source.transaction() as connection:
-            require_business(connection, arguments.business)
+            businesses.require(connection, arguments.business)
         keyring = Keyring.of(source.settings)
         if arguments.oauth:
             from chalicelib.mailboxes.opening import renewal
@@ -102,7 +102,7 @@ def _test(arguments: Namespace) -> int:
 def _list(arguments: Namespace) -> int:
     with database() as source, source.transaction() as connection:
         if arguments.business is not None:
-            require_business(connection, arguments.business)
+            businesses.require(connection, arguments.business)
         rows = mailboxes.listed(connection, arguments.business)
     output.answer(arguments, {"mailboxes": rows}, _show_list)
     return 0

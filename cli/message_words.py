@@ -26,6 +26,7 @@ EVENTS = {
     "read": "lu",
     "bounce": "retourné",
     "complaint": "signalé comme indésirable",
+    "alerted": "exploitant prévenu",
 }
 # Of what people wrote.
 INTENTS = {"opt_out": "ne veut plus rien recevoir", "opt_in": "veut de nouveau recevoir"}
@@ -35,9 +36,16 @@ OUTCOMES = {
     "failed": "en échec, à reprendre",
     "given_up": "en échec, abandonné après plusieurs essais",
 }
-_ACTORS = {**PROVIDERS, "webhook": "le fournisseur", "reconcile": "recherche de preuves"}
+_ACTORS = {
+    **PROVIDERS,
+    "webhook": "le fournisseur",
+    "reconcile": "recherche de preuves",
+    "deliver_messages": "envoi des messages",
+}
+# Why an operator was told of a message.
+_TROUBLES = {"uncertain": "incertain", "refused": "refusé", "held": "retenu", "blocked": "bloqué"}
 # Where both have a word for a code, the domain's.
-_CODES = {**REASONS, **CODES}
+_CODES = {**REASONS, **CODES, **_TROUBLES}
 
 
 def code_in_words(code: str | None) -> str | None:

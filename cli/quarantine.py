@@ -11,7 +11,8 @@ from rich.console import Console
 from chalicelib.runner import quarantine
 from cli import output
 from cli.arguments import command, group
-from cli.source import database, opened, user
+from cli.caller import user
+from cli.source import database, opened
 
 # All that anybody would read.
 MOST = 200

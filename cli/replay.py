@@ -11,7 +11,8 @@ from chalicelib.domain.accounts import replaying
 from chalicelib.runner.invocation import open_store
 from cli import output
 from cli.arguments import command
-from cli.source import database, user
+from cli.caller import user
+from cli.source import database
 
 APPLY = "./ponctuel accounts replay --apply"
 

@@ -18,11 +18,12 @@ from chalicelib.runner.request import request_dry_run
 from chalicelib.runner.work import rehearse
 from cli import output, progress
 from cli.arguments import add_reason, command, instant
+from cli.caller import holder, user
 from cli.execution import ask, finish, stoppable
 from cli.rehearsal import show_reports
 from cli.remote.client import StageError
 from cli.run_words import COLOURS, counts_in_words, exit_code, show_errors
-from cli.source import Source, database, holder, is_remote, user
+from cli.source import Source, database, is_remote
 
 INTERRUPTED = 130
 _SENTENCES = {

@@ -6,9 +6,6 @@ data (`--json` prints them instead). Both installations give the same data for t
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -44,11 +41,13 @@ from chalicelib.runner.overview import overview, zones_to_resume
 from chalicelib.runner.triggers import NextTick
 from chalicelib.runner.work import zones
 from chalicelib.settings import Settings, settings
+from cli.caller import holder, user
 from cli.installation import Installation, Row
+from cli.source_lists import ContactLists
 
 
 @dataclass(frozen=True)
-class Source:
+class Source(ContactLists):
     """The database that this process's settings name."""
 
     engine: Engine
@@ -275,22 +274,6 @@ def opened(arguments: Namespace) -> Iterator[Installation]:
             yield local
 
 
-def user() -> str:
-    """Who is at the keyboard, for the ledger."""
-    try:
-        return getpass.getuser()
-    except (
-        OSError,
-        KeyError,
-    ):  # KeyError until Python 3.12: a uid without a name, as in a container
-        return f"uid {os.getuid()}"
-
-
 def clock(connection: Connection) -> object:
     """The database's now, aware."""
     return connection.execute(text("SELECT ponctuel.clock()")).scalar_one()
-
-
-def holder() -> str:
-    """This process, as the holder of a lease."""
-    return f"{socket.gethostname()}:{os.getpid()}"

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from chalicelib.errors import NotFound
-from chalicelib.outbox import kinds, suppressions
-from chalicelib.outbox.contacts import WORDS, normalised
-from chalicelib.outbox.suppressions import EVERYBODY, EVERYTHING, MARKETING, REASONS, Suppression
+from chalicelib.errors import BadRequest, NotFound
+from chalicelib.outbox import contact_lists
+from chalicelib.outbox.contacts import WORDS
+from chalicelib.outbox.suppressions import EVERYBODY, EVERYTHING, MARKETING, REASONS
 from cli import output
 from cli.arguments import add_business, add_reason, command, group, positive
-from cli.contacts import add_channel, add_contact, asked, require_business
+from cli.contacts import add_channel, add_contact, asked
+from cli.installation import Installation, Row
 from cli.messages import title_of
-from cli.source import database, user
+from cli.source import opened
 
 # Of a file that is wrong throughout, the first lines say enough.
 REJECTS_LISTED = 1000
-CHUNK = 5000
 
 
 def register(subparsers: Any) -> None:
     actions = group(subparsers, "suppressions", "ceux à qui on ne doit plus écrire")
-    parser = command(actions, "list", "les inscriptions, la plus récente d'abord", _list)
+    parser = command(
+        actions, "list", "les inscriptions, la plus récente d'abord", _list, remote=True
+    )
     add_business(parser)
     add_channel(parser)
     add_contact(parser)
@@ -34,19 +37,25 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--all", action="store_true", help="aussi celles qui ont été levées")
     parser.add_argument("--limit", metavar="N", type=positive, default=50, help="50 par défaut")
 
-    parser = command(actions, "add", "inscrit un contact : plus rien ne part vers lui", _add)
+    parser = command(
+        actions, "add", "inscrit un contact : plus rien ne part vers lui", _add, remote=True
+    )
     add_contact(parser, required=True)
     _add_scope(parser)
     parser.add_argument("--person", metavar="PERSONNE", default="", help="identifiant du client")
     add_reason(parser, required=True)
 
-    parser = command(actions, "lift", "lève des inscriptions : on peut de nouveau écrire", _lift)
+    parser = command(
+        actions, "lift", "lève des inscriptions : on peut de nouveau écrire", _lift, remote=True
+    )
     parser.add_argument(
         "ids", metavar="NUMÉRO", nargs="+", type=positive, help="numéros des inscriptions"
     )
     add_reason(parser, required=True)
 
-    parser = command(actions, "import", "inscrit les contacts d'un fichier CSV", _import)
+    parser = command(
+        actions, "import", "inscrit les contacts d'un fichier CSV", _import, remote=True
+    )
     parser.add_argument("file", metavar="FICHIER.csv", type=Path)
     _add_scope(parser)
     add_reason(parser, required=False)
@@ -65,59 +74,52 @@ def _add_scope(parser: ArgumentParser) -> None:
 
 
 def _category(given: str) -> str:
-    if given not in (EVERYTHING, MARKETING):
-        try:
-            kinds.load(given)
-        except NotFound as error:
-            raise ArgumentTypeError(str(error)) from None
-    return given
+    try:
+        return contact_lists.known_category(given)
+    except NotFound as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def _list(arguments: Namespace) -> int:
     where = asked(arguments) | {"person": arguments.person}
-    with database() as source, source.transaction() as connection:
-        rows = suppressions.listed(connection, where, lifted=arguments.all, limit=arguments.limit)
+    with opened(arguments) as source:
+        rows = source.suppressions(where, lifted=arguments.all, limit=arguments.limit)
     output.answer(arguments, {"suppressions": rows}, _show)
     return 0
 
 
 def _add(arguments: Namespace) -> int:
-    contact = normalised(arguments.channel, arguments.contact)
-    with database() as source, source.transaction() as connection:
-        require_business(connection, arguments.business, everybody=True)
-        entry = _entry(arguments, contact, arguments.person)
-        added = suppressions.suppress(connection, [entry])
-    output.answer(arguments, asdict(entry) | {"added": added == 1}, _show_added)
+    with opened(arguments) as source:
+        done = _suppress(source, arguments, [arguments.contact], arguments.person)
+    (contact,) = done.pop("contacts")
+    output.answer(arguments, done | {"contact": contact, "added": done["added"] == 1}, _show_added)
     return 0
 
 
 def _lift(arguments: Namespace) -> int:
     """Exit code: 2 when some were not in force, 1 when none was."""
-    with database() as source, source.transaction() as connection:
-        lifted = suppressions.lift_entries(
-            connection, arguments.ids, by=user(), why=arguments.reason
-        )
-    left = sorted(set(arguments.ids) - set(lifted))
-    output.answer(arguments, {"lifted": lifted, "left": left}, _show_lifted)
-    if not left:
+    with opened(arguments) as source:
+        done = source.lift_suppressions(arguments.ids, arguments.reason)
+    output.answer(arguments, done, _show_lifted)
+    if not done["left"]:
         return 0
-    return 2 if lifted else 1
+    return 2 if done["lifted"] else 1
 
 
 def _import(arguments: Namespace) -> int:
     """Exit code: 2 when some lines were refused, 1 when all were."""
     from cli.imports.contacts import Contact, Reject, read
 
+    if arguments.business == EVERYBODY:
+        raise BadRequest("Un fichier est la liste d'une entreprise : donnez la sienne.")
     found = list(read(arguments.file, arguments.channel))
     rejects = [line for line in found if isinstance(line, Reject)]
     contacts = list(dict.fromkeys(line.contact for line in found if isinstance(line, Contact)))
     added = 0
-    with database() as source, source.transaction() as connection:
-        require_business(connection, arguments.business)
-        for start in range(0, len(contacts), CHUNK):
-            chunk = contacts[start : start + CHUNK]
-            entries = [_entry(arguments, contact) for contact in chunk]
-            added += suppressions.suppress(connection, entries)
+    with opened(arguments) as source:
+        for start in range(0, len(contacts), contact_lists.MOST):
+            chunk = contacts[start : start + contact_lists.MOST]
+            added += _suppress(source, arguments, chunk)["added"]
     data = {
         "added": added,
         "known": len(contacts) - added,
@@ -130,16 +132,16 @@ def _import(arguments: Namespace) -> int:
     return 2 if contacts else 1
 
 
-def _entry(arguments: Namespace, contact: str, person: str = "") -> Suppression:
-    return Suppression(
+def _suppress(
+    source: Installation, arguments: Namespace, contacts: Sequence[str], person: str = ""
+) -> Row:
+    return source.suppress(
         arguments.business,
         arguments.channel,
-        contact,
-        "manual",
-        arguments.category,
+        contacts,
+        category=arguments.category,
         person=person,
-        source=user(),
-        note=arguments.reason,
+        reason=arguments.reason,
     )
 
 

@@ -16,7 +16,8 @@ from chalicelib.outbox import whatsapp_registry, whatsapp_texts
 from chalicelib.outbox.whatsapp_registry import EVERYBODY, PROVIDERS
 from cli import output
 from cli.arguments import add_business, command, group
-from cli.source import database, user
+from cli.caller import user
+from cli.source import database
 
 _EVERYBODY = "toutes"
 

@@ -20,6 +20,9 @@ from tests.harness import Deployment, deployed
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
+# When a slow test is taken for one that hangs.
+SLOW_S = 900
+
 
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: tests wait for servers and time-outs a third of the time."""
@@ -35,6 +38,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         databases.discard_server()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_S))
 
 
 @pytest.hookimpl(wrapper=True)

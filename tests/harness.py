@@ -30,6 +30,8 @@ NOW = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
 TODAY = date(2026, 3, 10)
 KINDS = ("billing.invoice_followup", "billing.invoice_letter", "billing.quote_followup")
 PUBLIC_URL = "https://ponctuel.example"
+# Who hears of runs that end badly, and of messages that somebody has to look at.
+OPERATOR = "astreinte@ponctuel.example"
 WHATSAPP_SETTINGS = ("WHATSAPP_URL", "PUBLIC_URL", "TWILIO_AUTH_TOKEN")
 
 
@@ -214,7 +216,7 @@ def deployed(
             "MAIL_URL": f"smtp://127.0.0.1:{smtp.port}?tls=none",
             "MAIL_FROM": "Ponctuel <relances@ponctuel.example>",
             "STORAGE_URL": documents.as_uri(),
-            "OPERATOR_EMAIL": "astreinte@ponctuel.example",
+            "OPERATOR_EMAIL": OPERATOR,
             "WAIT_SECONDS": "20",
         }
         for name, value in environment.items():

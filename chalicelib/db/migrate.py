@@ -17,7 +17,7 @@ from chalicelib.errors import PonctuelError
 FOLDER = Path(__file__).parent / "migrations"
 BRANCHES = ("ledger", "domain")
 # The ledger revision that this code needs; a newer one is fine, because migrations only add.
-REQUIRED_LEDGER = "ledger_0009"
+REQUIRED_LEDGER = "ledger_0010"
 
 # Any constant will do: it only has to be the same for every migrating process.
 _LOCK = 7_042_001

@@ -11,7 +11,13 @@ from chalicelib.outbox import rates
 from chalicelib.outbox.channels import Provider
 from chalicelib.outbox.settle import News
 from chalicelib.outbox.submission import Submission
-from chalicelib.outbox.suppressions import EVERYBODY, Reason, Suppression
+from chalicelib.outbox.suppressions import (
+    EVERYBODY,
+    EVERYTHING,
+    Reason,
+    Suppression,
+    opted_out,
+)
 from chalicelib.providers.mail.port import SENDER_WIDE_CODES, Mail
 from chalicelib.providers.whatsapp.port import TEMPLATE_WIDE_CODES
 
@@ -22,13 +28,15 @@ TEMPLATE_RETRY_S = 3600.0
 
 # What a refusal says of the person, for the messages to come. SMTP's are those of RFC 3463 and
 # RFC 7505: no such mailbox, moved, a domain that takes no mail.
-_PERSON: dict[str, tuple[Reason, bool]] = {  # code → reason, for every business
-    "opt_out": ("stop", False),
+_PERSON: dict[str, tuple[Reason | None, bool]] = {  # code → reason, for every business
     "invalid_recipient": ("unreachable", False),
     "550 5.1.1": ("hard_bounce", True),
     "550 5.1.6": ("hard_bounce", True),
     "556 5.1.10": ("hard_bounce", True),
 }
+
+# Codes of refusals that say nothing of us.
+ABOUT_THE_PERSON = frozenset({*_PERSON, "opt_out"})
 
 
 def answer(submission: Submission, provider: Provider) -> News:
@@ -73,23 +81,23 @@ def answer(submission: Submission, provider: Provider) -> News:
 
 def about_the_person(submission: Submission, news: News) -> Suppression | None:
     """The entry of the suppression list that a refusal calls for, if it calls for one."""
-    found = _PERSON.get(str(news.fields.get("error_code")))
     contact = submission.marks.fields.get("contact")
     letter = submission.letter
-    if (
-        news.state != "refused"
-        or found is None
-        or not contact
-        or (isinstance(letter, Mail) and letter.cc)
-    ):
+    if news.state != "refused" or not contact or (isinstance(letter, Mail) and letter.cc):
         return None
-    reason, everybody = found
     message = submission.message
+    code, category = str(news.fields.get("error_code")), EVERYTHING
+    reason, everybody = _PERSON.get(code, (None, False))
+    if code == "opt_out":
+        reason, category = opted_out(news.fields["provider"])
+    if reason is None:
+        return None
     return Suppression(
         business_id=EVERYBODY if everybody else message.business_id,
         channel="whatsapp" if message.channel == "whatsapp" else "email",
         contact=contact,
         reason=reason,
+        category=category,
         person=message.person,
         source=f"message:{message.id}",
     )

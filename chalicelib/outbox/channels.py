@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from chalicelib.outbox.rates import Rate
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from chalicelib.outbox.proofs import ProofSource
     from chalicelib.providers.ledger_mark import MarkStore
@@ -48,8 +48,9 @@ class Outbox:
     """The channels that this stage can send on, in the order in which they take turns; `storage`
     may be None where no document is ever attached. `reserve`: the share of each quota, 0 to 1, that
     marketing leaves alone. `proofs`: where to look for those of uncertain messages. `mark`: what is
-    kept outside of the database, so that a copy of it sends nothing twice; None: nowhere. `counts`:
-    outcomes by state, added up."""
+    kept outside of the database, so that a copy of it sends nothing twice; None: nowhere. `alert`:
+    plans what tells the operator of messages (`attention`). `counts`: outcomes by state, added up.
+    """
 
     engine: Engine
     channels: Mapping[str, Channel]
@@ -57,4 +58,5 @@ class Outbox:
     reserve: float = 0.2
     proofs: Sequence[ProofSource] = ()
     mark: MarkStore | None = None
+    alert: Callable[[Connection], None] | None = None
     counts: Counter[str] = field(default_factory=Counter)

@@ -19,6 +19,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from chalicelib.outbox import attention
 from chalicelib.outbox.kinds import Claimed
 from chalicelib.outbox.plan import ALLOWED, allow_list
 from chalicelib.outbox.settle import FIRST_PROOF
@@ -61,7 +62,8 @@ SELECT (SELECT count(*) FROM late) AS expired, (SELECT count(*) FROM lost) AS un
                 WHERE state = 'uncertain' AND proof_at <= ponctuel.clock()) AS provable,
        EXISTS (SELECT 1 FROM ponctuel.webhook_events e JOIN ponctuel.messages m
                    ON m.provider_id = e.provider_id WHERE e.outcome = 'pending')
-         OR EXISTS (SELECT 1 FROM ponctuel.inbound_offers WHERE outcome = 'failed') AS untold
+         OR EXISTS (SELECT 1 FROM ponctuel.inbound_offers WHERE outcome = 'failed') AS untold,
+       {attention.PENDING} AS troubled
 """
 
 # A message `m` waits for an earlier one of its order.
@@ -136,6 +138,7 @@ class Swept:
     due: bool
     provable: bool
     untold: bool
+    troubled: bool
 
 
 def sweep(connection: Connection) -> Swept:

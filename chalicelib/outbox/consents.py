@@ -37,6 +37,7 @@ SELECT c.id, c.business_id, c.channel, c.contact, c.person, c.granted_at, c.sour
  WHERE (CAST(:business_id AS text) IS NULL OR c.business_id = :business_id)
    AND (CAST(:channel AS text) IS NULL OR c.channel = :channel)
    AND (CAST(:contact AS text) IS NULL OR c.contact = :contact)
+   AND (CAST(:before AS bigint) IS NULL OR c.id < :before)
  ORDER BY c.id DESC LIMIT :limit
 """)
 
@@ -80,12 +81,16 @@ def withdraw_all(
 
 
 def listed(
-    connection: Connection, where: Mapping[str, str | None], *, limit: int
+    connection: Connection,
+    where: Mapping[str, str | None],
+    *,
+    limit: int,
+    before: int | None = None,
 ) -> list[dict[str, Any]]:
-    """The newest consents, withdrawn ones included. `where` may have `business_id`, `channel` and
-    `contact`."""
+    """The newest consents, withdrawn ones included; those with a smaller id than `before` where it
+    is given. `where` may have `business_id`, `channel` and `contact`."""
     values = dict.fromkeys(("business_id", "channel", "contact")) | dict(where)
-    found = connection.execute(_LISTED, values | {"limit": limit})
+    found = connection.execute(_LISTED, values | {"limit": limit, "before": before})
     return [dict(row) for row in found.mappings()]
 
 

@@ -31,9 +31,10 @@ def deliver(
     budget: Deadline | None = None,
 ) -> Counter[str]:
     """Sends what is due (of one run, or of all) until nothing is, the deadline is near, or the
-    budget is spent; of all, it also looks for the proofs of uncertain messages. Returns the
-    outcomes by state. Raises `DatabaseUnavailable`, and `DatabaseRestored` when this is a copy that
-    nobody has accepted; a provider's failures are outcomes."""
+    budget is spent; of all, it also looks for the proofs of uncertain messages, and has the
+    operator told of those that somebody has to look at. Returns the outcomes by state. Raises
+    `DatabaseUnavailable`, and `DatabaseRestored` when this is a copy that nobody has accepted; a
+    provider's failures are outcomes."""
     swept = _sweep(outbox)
     if swept.untold and run_id is None:
         _find_places(outbox)
@@ -44,6 +45,9 @@ def deliver(
     if swept.provable and run_id is None:
         found = reconcile(outbox.engine, outbox.proofs, deadline)
         outbox.counts.update({name: found[name] for name in PROVED})
+    if swept.troubled and run_id is None and outbox.alert is not None:
+        with transaction(outbox.engine) as connection:
+            outbox.alert(connection)
     return +outbox.counts
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from chalicelib.outbox import events_people, inbound_messages
+from chalicelib.outbox import events_people, inbound_messages, reach
 from chalicelib.outbox.events_messages import MessageEvent, Received, apply_to_messages
 from chalicelib.outbox.events_outcome import Outcome
 from chalicelib.webhooks.events import (
@@ -123,6 +123,7 @@ def apply(
         else:
             changed.append(events_people.prefer(connection, event))
     _record(connection, changed)
+    reach.weigh(connection, moved.contacts)
     counts = Counter(outcome.outcome for outcome in [*outcomes, *changed])
     return Applied(counts, len(events) - len(new), moved.moved)
 
@@ -136,6 +137,7 @@ def settle_pending(connection: Connection) -> int:
     events = [Received(_event(row), row["received_at"]) for row in rows]
     told = apply_to_messages(connection, events, rows[0]["deployment"])
     _record(connection, told.outcomes)
+    reach.weigh(connection, told.contacts)
     return sum(outcome.outcome != "pending" for outcome in told.outcomes)
 
 
@@ -191,7 +193,7 @@ def _payload(event: Event) -> dict[str, Any]:
         case PreferenceEvent():
             return {"contact": event.from_, "to": event.to, "wanted": event.wanted}
         case Notice():
-            return {"name": event.name}
+            return {"name": event.name} | ({} if event.tell is None else {"tell": event.tell})
         case Unreadable():
             return {"reason": event.reason, "sha256": event.sha256, "where": event.where}
     return {}

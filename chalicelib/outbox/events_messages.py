@@ -20,6 +20,7 @@ from sqlalchemy import Connection, text
 from chalicelib.message_reference import number_of
 from chalicelib.outbox import events_people
 from chalicelib.outbox.events_outcome import Outcome
+from chalicelib.outbox.suppressions import suppress
 from chalicelib.providers.whatsapp.codes import meaning
 from chalicelib.webhooks.events import BounceEvent, ComplaintEvent, StatusEvent
 from chalicelib.webhooks.standing import Known, Standing, settled
@@ -86,10 +87,12 @@ class Received:
 
 @dataclass
 class ToldOf:
-    """`moved`: the messages that are in another state than before."""
+    """`moved`: the messages that are in another state than before. `contacts`: to be weighed once
+    the outcomes are recorded (`reach.weigh`)."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     moved: tuple[int, ...] = ()
+    contacts: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass
@@ -112,8 +115,8 @@ class _Messages:
 def apply_to_messages(
     connection: Connection, received: Sequence[Received], deployment: UUID | None
 ) -> ToldOf:
-    """Moves the messages that the events are about, and suppresses whom they say must not, or
-    cannot, be written to."""
+    """Moves the messages that the events are about, and suppresses whom they say must not be
+    written to."""
     found = ToldOf()
     if not received or deployment is None:
         return found
@@ -138,7 +141,8 @@ def apply_to_messages(
     if changed or history:
         values = {"news": json.dumps(list(map(_news, changed))), "history": json.dumps(history)}
         connection.execute(_MOVE, values)
-    people.write(connection, {m.row["id"]: _ledger_state(m.standing) for m in locked})
+    suppress(connection, people.made)
+    found.contacts = people.contacts
     found.moved = tuple(m.row["id"] for m in changed if _ledger_state(m.standing) != m.row["state"])
     return found
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from chalicelib.outbox import correspondents
 from chalicelib.outbox.events_outcome import Outcome
-from chalicelib.outbox.suppressions import Suppression, lift, suppress
+from chalicelib.outbox.suppressions import MARKETING, Suppression, lift, opted_out, suppress
 from chalicelib.providers.whatsapp.codes import meaning
 from chalicelib.webhooks.events import (
     BounceEvent,
@@ -23,8 +23,8 @@ from chalicelib.webhooks.events import (
 if TYPE_CHECKING:
     from chalicelib.outbox.events_messages import MessageEvent
 
-MARKETING = "marketing"
 WEBHOOK = "webhook"
+NOT_ARRIVED = ("failed", "refused")
 
 _OVERRULED = text("""
 SELECT EXISTS (
@@ -39,12 +39,11 @@ SELECT EXISTS (
 
 @dataclass
 class Changes:
-    """What a call's events make of the suppression list. A message that arrived shows that its
-    contact can be reached, whichever came first, the failure or the arrival."""
+    """What a call's events make of the suppression list. `contacts`: of whom something was told
+    that says whether WhatsApp reaches them, and by which event (see `reach`)."""
 
     made: list[Suppression] = field(default_factory=list)
-    _unreachable: dict[int, Suppression] = field(default_factory=dict)
-    _reached: dict[int, tuple[Mapping[str, Any], str]] = field(default_factory=dict)
+    contacts: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def bounced(self, event: BounceEvent) -> None:
         """An address that takes no mail is on everybody's list, or on that of whom it is told."""
@@ -76,44 +75,30 @@ class Changes:
                 )
                 for address in event.recipients
             ]
-        elif isinstance(event, StatusEvent) and message["channel"] == "whatsapp":
-            if event.state == "failed" and message["contact"]:
+        elif (
+            isinstance(event, StatusEvent)
+            and message["channel"] == "whatsapp"
+            and message["contact"]
+        ):
+            # An acceptance too, of a message that had failed.
+            if event.state in ("failed", "delivered", "read") or message["state"] in NOT_ARRIVED:
+                self.contacts[message["business_id"], message["contact"]] = event.event_key
+            if event.state == "failed":
                 self._failed(event, message)
-            elif event.state in ("delivered", "read") and message["state"] == "failed":
-                self._reached[message["id"]] = (message, event.event_key)
 
     def _failed(self, event: StatusEvent, message: Mapping[str, Any]) -> None:
-        about = {
-            "business_id": message["business_id"],
-            "channel": "whatsapp",
-            "contact": message["contact"],
-            "person": message["person"],
-            "source": event.event_key,
-        }
-        code = meaning(event.provider, event.code or "").code
-        if code == "opt_out" and event.provider == "meta":
-            # 131050: they told WhatsApp to stop marketing, and may tell it to resume.
-            self.made.append(Suppression(reason="unsubscribe", category=MARKETING, **about))
-        elif code == "opt_out":
-            self.made.append(Suppression(reason="stop", **about))
-        elif code == "invalid_recipient":
-            self._unreachable[message["id"]] = Suppression(reason="unreachable", **about)
-
-    def write(self, connection: Connection, states: Mapping[int, str]) -> None:
-        """`states`: in which each message is now."""
-        failed = [one for id, one in self._unreachable.items() if states[id] == "failed"]
-        suppress(connection, [*self.made, *failed])
-        for id, (message, key) in self._reached.items():
-            if states[id] != "delivered" or not message["contact"]:
-                continue
-            lift(
-                connection,
-                business_id=message["business_id"],
-                channel="whatsapp",
-                contact=message["contact"],
-                reasons=["unreachable"],
-                by=WEBHOOK,
-                why=key,
+        if meaning(event.provider, event.code or "").code == "opt_out":
+            reason, category = opted_out(event.provider)
+            self.made.append(
+                Suppression(
+                    message["business_id"],
+                    "whatsapp",
+                    message["contact"],
+                    reason,
+                    category=category,
+                    person=message["person"],
+                    source=event.event_key,
+                )
             )
 
 

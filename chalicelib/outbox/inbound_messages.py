@@ -9,7 +9,7 @@ from typing import Literal
 from sqlalchemy import Connection, text
 
 from chalicelib import logs
-from chalicelib.outbox import correspondents, inbound
+from chalicelib.outbox import correspondents, inbound, reach
 from chalicelib.outbox.correspondents import Correspondent
 from chalicelib.outbox.events_outcome import Outcome
 from chalicelib.outbox.suppressions import Suppression, lift, suppress
@@ -54,8 +54,8 @@ SELECT EXISTS (
 
 
 def receive(connection: Connection, event: InboundEvent, received_at: datetime) -> Outcome:
-    """Keeps the message, notes that its author may be answered freely for a day, does what a STOP
-    or START asks for, and offers it to the domains."""
+    """Keeps the message, notes that its author can be reached, and may be answered freely for a
+    day, does what a STOP or START asks for, and offers it to the domains."""
     who = correspondents.find(connection, event)
     intent = _intent(event)
     number = connection.execute(
@@ -85,6 +85,9 @@ def receive(connection: Connection, event: InboundEvent, received_at: datetime) 
         logs.warning("inbound_of_nobody", inbound=number, provider=event.provider, intent=intent)
     if intent is not None and not _overruled(connection, event, who, intent):
         _obey(connection, event, who, intent)
+    if who.business_id:
+        told = {(who.business_id, contact): event.event_key for contact in who.keys}
+        reach.weigh(connection, told)
     inbound.offer(connection, number)
     return Outcome(event.event_key, "applied", who.answered)
 

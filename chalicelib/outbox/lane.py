@@ -1,18 +1,21 @@
 """One channel's way out: claim, and for each window of concurrent calls ask, write, mark, call.
 
-    window 1:  ask and write ─ mark ─ calls ────────────────┐
-    window 2:                  ask and write ───────────────┴ mark ─ calls ──┐
-                                                              ╰ with the answers of window 1
+    window 1:  ask and write ─ mark ─ calls ──────────────────┐
+    window 2:                         ask and write ─ mark ─ calls ──────────────────┐
+    window 3:                                         ask and write ┴ mark ─ calls ──│───────┐
+                                                        with the answers of window 1 ╰ of window 2
 
-Guards are asked and letters written while the window before is on its way; one transaction then
-records its answers, marks the next window *submitting*, and counts the window after it as begun. So
-a crash leaves uncertain only the calls that were in flight. A letter that has seen a process die is
-written while no call is.
+Two windows share the channel's concurrent calls: while one has landed and is recorded, the provider
+works at the other. Guards are asked and letters written meanwhile; one transaction then records the
+answers of the window that has landed, marks the one that takes its place *submitting*, and counts
+the window after it as begun. So a crash leaves uncertain only the calls that were in flight. A
+letter that has seen a process die is written while no call is.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -39,6 +42,8 @@ CLAIM_SIZE = 400
 CALL_S = 65.0
 # What the guards said longer ago than that is asked again: a call may have taken a minute.
 FRESH_S = 5.0
+# Windows in flight at a time. More of them, and smaller, cost a transaction each.
+FLIGHTS = 2
 # Guards are asked about so many messages at once: planning such a statement takes longer than
 # running it.
 ASKED = 128
@@ -132,46 +137,50 @@ class Lane:
             restored.remember(self._engine, self._outbox.mark, made)
 
     def _send(self, claimed: Sequence[Claimed], over: Callable[[], bool]) -> bool:
-        size = self._channel.concurrency
+        size = max(1, self._channel.concurrency // FLIGHTS)
         windows = [claimed[start : start + size] for start in range(0, len(claimed), size)]
-        flight: Flight | None = None
+        flying: deque[Flight] = deque()
         go_on = not over()
         if go_on:
             self._record.begin(windows[0])
-        for number, window in enumerate(windows):
-            if not go_on:
-                break
-            if flight is not None and any(message.claims for message in window):
-                go_on = self._land(flight)
-                flight = None
+        try:
+            for number, window in enumerate(windows):
+                if any(message.claims for message in window):
+                    go_on = self._land(flying) and go_on
                 if not go_on:
                     break
-            try:
                 prepared, at = self._prepare(window, claimed[number * size :])
-            except Exception:
-                if flight is not None:  # its answers wait for nobody's letters
-                    self._land(flight)
-                raise
-            answers = flight.land() if flight else []
-            go_on = go_on and self._judge(flight, answers) and not over()
-            if go_on and time.monotonic() - at > FRESH_S:
-                if flight is not None:
-                    self._record.answers(flight, answers)
-                    flight, answers = None, []
-                prepared, at = self._prepare(window, window)
-            following = windows[number + 1] if go_on and number + 1 < len(windows) else ()
-            latest = time.monotonic() + CALL_S
-            ready = prepared if go_on else Prepared()
-            marked = self._record.mark(flight, answers, ready, following)
-            flight = self._senders.depart(marked, latest) if marked else None
-        if flight is not None:
-            go_on = self._land(flight) and go_on
+                landed = flying.popleft() if self._is_full(flying, window) else None
+                answers = landed.land() if landed else []
+                go_on = self._judge(landed, answers) and not over()
+                if go_on and time.monotonic() - at > FRESH_S:
+                    if landed is not None:
+                        self._record.answers(landed, answers)
+                        landed, answers = None, []
+                    prepared, at = self._prepare(window, window)
+                following = windows[number + 1] if go_on and number + 1 < len(windows) else ()
+                latest = time.monotonic() + CALL_S
+                ready = prepared if go_on else Prepared()
+                marked = self._record.mark(landed, answers, ready, following)
+                if marked:
+                    flying.append(self._senders.depart(marked, latest))
+        finally:
+            # Answers wait for nobody's letters, whatever went wrong with those.
+            go_on = self._land(flying) and go_on
         return go_on
 
-    def _land(self, flight: Flight) -> bool:
-        answers = flight.land()
-        go_on = self._judge(flight, answers)
-        self._record.answers(flight, answers)
+    def _is_full(self, flying: Sequence[Flight], window: Sequence[Claimed]) -> bool:
+        calls = sum(len(flight.submissions) for flight in flying)
+        return calls + len(window) > self._channel.concurrency
+
+    def _land(self, flying: deque[Flight]) -> bool:
+        """Waits for the calls that are in flight, and records their answers."""
+        go_on = True
+        while flying:
+            flight = flying.popleft()
+            answers = flight.land()
+            go_on = self._judge(flight, answers) and go_on
+            self._record.answers(flight, answers)
         return go_on
 
     def _prepare(

@@ -84,6 +84,7 @@ SELECT s.id, s.business_id, s.channel, s.contact, s.person, s.category, s.reason
    AND (CAST(:contact AS text) IS NULL OR s.contact = :contact)
    AND (CAST(:person AS text) IS NULL OR s.person = :person)
    AND (CAST(:lifted AS boolean) OR s.lifted_at IS NULL)
+   AND (CAST(:before AS bigint) IS NULL OR s.id < :before)
  ORDER BY s.id DESC LIMIT :limit
 """)
 
@@ -102,6 +103,12 @@ class Suppression:
     person: str = ""
     source: str = ""
     note: str = ""
+
+
+def opted_out(provider: str) -> tuple[Reason, str]:
+    """Reason and category of an opt-out for which a provider refused a message. Who tells WhatsApp
+    to stop (Meta's 131050) stops marketing, and may tell it to resume; Twilio's is a STOP."""
+    return ("unsubscribe", MARKETING) if provider == "meta" else ("stop", EVERYTHING)
 
 
 def suppress(connection: Connection, entries: Sequence[Suppression]) -> int:
@@ -167,10 +174,17 @@ def resubscribe(
 
 
 def listed(
-    connection: Connection, where: Mapping[str, str | None], *, lifted: bool = False, limit: int
+    connection: Connection,
+    where: Mapping[str, str | None],
+    *,
+    lifted: bool = False,
+    limit: int,
+    before: int | None = None,
 ) -> list[dict[str, Any]]:
-    """The newest entries, those in force only unless `lifted`. `where` may have `business_id` (its
-    own and everybody's), `channel`, `contact` and `person`."""
+    """The newest entries, those in force only unless `lifted`; those with a smaller id than
+    `before` where it is given. `where` may have `business_id` (its own and everybody's),
+    `channel`, `contact` and `person`."""
     values = dict.fromkeys(("business_id", "channel", "contact", "person")) | dict(where)
-    found = connection.execute(_LISTED, values | {"lifted": lifted, "limit": limit})
+    page = {"lifted": lifted, "limit": limit, "before": before}
+    found = connection.execute(_LISTED, values | page)
     return [dict(row) for row in found.mappings()]

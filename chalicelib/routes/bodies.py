@@ -66,6 +66,14 @@ def numbers(body: Body, name: str, most: int) -> list[int]:
     return list(given)  # type: ignore[arg-type]  # as above
 
 
+def texts(body: Body, name: str, most: int) -> list[str]:
+    """Texts of one line, one at least."""
+    given = body.get(name)
+    if not isinstance(given, list) or not 1 <= len(given) <= most:
+        raise BadRequest(f"{name} doit être une liste de 1 à {most} textes.")
+    return [required({name: one}, name) for one in given]
+
+
 def limit(body: Body, name: str, most: int) -> int | None:
     """A whole number from 0, or null for the usual one."""
     given = body[name]

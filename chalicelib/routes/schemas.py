@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from chalicelib.outbox.operator import ACTS
 from chalicelib.routes.account_schemas import ACCOUNTS, ANSWERED
 from chalicelib.routes.acting_schemas import ACTING
+from chalicelib.routes.contact_schemas import CONTACT_ANSWERS, CONTACT_LISTS
 from chalicelib.routes.leads_schemas import LEADS, LEADS_WAITING
 from chalicelib.routes.operating_schemas import OPERATING
 from chalicelib.routes.schema_terms import (
@@ -157,6 +158,7 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     **OPERATING,
     **ACTING,
+    **CONTACT_LISTS,
     **ACCOUNTS,
     **LEADS,
     "Health": record(
@@ -205,6 +207,7 @@ ANSWERS: Mapping[tuple[str, str], str] = {
     ("GET", "/channels"): "Channels",
     ("GET", "/limits"): "Limits",
     ("POST", "/limits"): "Limits",
+    **CONTACT_ANSWERS,
     ("GET", "/followups/explain"): "Explained",
     ("GET", "/followups/pending"): "Pending",
     ("POST", "/followups/decisions"): "Decided",

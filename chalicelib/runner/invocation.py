@@ -123,6 +123,7 @@ def open_outbox(engine: Engine, current: Settings) -> Outbox:
         reserve=current.quota_reserve / 100,
         proofs=proofs.sources(current),
         mark=open_mark_store(current.stage, current.ledger_mark_file),
+        alert=_alert_of_messages,
     )
 
 
@@ -167,6 +168,15 @@ def _alert(connection: Connection, job: Job, run: Run, status: str, sentence: st
     except SettingsError as error:
         # The run has to end all the same; the ledger says how it went.
         logs.error("run_alert_not_planned", job=run.job, run_id=str(run.id), error=error)
+
+
+def _alert_of_messages(connection: Connection) -> None:
+    from chalicelib.domain.operations.alerts import plan_messages_alert
+
+    try:
+        plan_messages_alert(connection)
+    except SettingsError as error:
+        logs.error("messages_alert_not_planned", error=error)
 
 
 def _holder(context: Any) -> str:

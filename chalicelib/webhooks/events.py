@@ -116,11 +116,14 @@ class ComplaintEvent:
 @dataclass(frozen=True)
 class Notice:
     """Something else that the provider says about our account or a message: a template's review, a
-    quality score, an opening. `name` is a code, for the log and the operations page."""
+    quality score, an opening. `name` is a code, for the log and the operations page. `tell`: what
+    the operator has to hear of it, in the provider's own codes; None for what nobody has to hear.
+    """
 
     provider: str
     name: str
     event_key: str
+    tell: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,47 @@ _STATES: dict[str, State] = {
     "played": "read",
     "failed": "failed",
 }
+# Fields of Meta's webhooks about an account and its templates (webhooks reference, read in 2026).
+_OF_THE_ACCOUNT = frozenset(
+    {
+        "account_alerts",
+        "account_review_update",
+        "account_update",
+        "business_capability_update",
+        "message_template_quality_update",
+        "message_template_status_update",
+        "phone_number_quality_update",
+        "template_category_update",
+    }
+)
+_GOOD_NEWS = frozenset(
+    {
+        "APPROVED",
+        "GREEN",
+        "ONBOARDING",
+        "PARTNER_ADDED",
+        "PENDING",
+        "REINSTATED",
+        "THROUGHPUT_UPGRADE",
+        "UNFLAGGED",
+        "UPGRADE",
+        "VERIFIED_ACCOUNT",
+    }
+)
+_NEWS = (
+    "message_template_name",
+    "message_template_language",
+    "previous_category",
+    "new_category",
+    "previous_quality_score",
+    "new_quality_score",
+    "event",
+    "decision",
+    "alert_type",
+    "reason",
+    "current_limit",
+    "max_daily_conversation_per_phone",
+)
 _MEDIA = frozenset({"audio", "document", "image", "sticker", "video"})
 _NUMBER = re.compile(r"\+?([1-9][0-9]{5,14})")
 _USER_ID = re.compile(r"[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}")
@@ -118,7 +159,16 @@ def _read_change(
                 events.append(Unreadable(PROVIDER, sha256, error.reason, path))
     if events:
         return events
-    return [Notice(PROVIDER, field, f"meta:{field}:{digest(canonical(item))}")]
+    return [Notice(PROVIDER, field, f"meta:{field}:{digest(canonical(item))}", _news(field, value))]
+
+
+def _news(field: str, value: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """What of a change concerns whoever runs the account: a template that is paused or has become
+    marketing, a number that people block, an account that is restricted."""
+    verdicts = (code(value.get(name)) for name in ("event", "decision", "new_quality_score"))
+    if field not in _OF_THE_ACCOUNT or _GOOD_NEWS.intersection(verdicts):
+        return None
+    return tuple(filter(None, (code(value.get(name)) for name in _NEWS)))
 
 
 def _status(row: Mapping[str, Any], change: _Change) -> Event:

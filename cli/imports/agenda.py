@@ -1,8 +1,8 @@
 """Tasks and appointments of a file → `ponctuel.tasks` and `appointments`, in one transaction.
 
-One is known by code, which is the id; else by title, user and time (`agenda_index`). An empty cell
-keeps what is there. Whom a moved or cancelled appointment is told to, or no longer, is the job's
-affair: it reads these relations again.
+One is known by code, which is the id; else by title, user and time (`agenda_matching`). An empty
+cell keeps what is there. Whom a moved or cancelled appointment is told to, or no longer, is the
+job's affair: it reads these relations again.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from chalicelib.domain.agenda.people import ELSEWHERE
 from chalicelib.errors import BadRequest
 from chalicelib.outbox import windows
 from cli.imports.agenda_columns import APPOINTMENTS, TASKS
-from cli.imports.agenda_index import Entry, Index
-from cli.imports.agenda_line import DAYS, People, Reader
+from cli.imports.agenda_draft import People
+from cli.imports.agenda_index import Entry
+from cli.imports.agenda_line import DAYS, Reader
 from cli.imports.agenda_lines import Lines
 from cli.imports.csv_file import Table, find_table
 from cli.imports.dates import is_month_first
@@ -92,9 +93,9 @@ def _import(
         people = _people(connection, business_id, user)
         table = find_table(stream, subject.columns.score, subject.sample)
         places = subject.columns.require(table.header, without="user_id" if people.owner else "")
-        index = _index(connection, subject, business_id, people)
-        reader = Reader(subject, people, index.user_of, _month_first(table, places))
-        lines = Lines(subject, index)
+        stored = _stored(connection, subject, business_id, people)
+        reader = Reader(subject, people, stored, _month_first(table, places))
+        lines = Lines(subject, stored)
         for row in table.rows():
             lines.read(row, places, reader)
         stated = lines.identified()
@@ -132,13 +133,11 @@ def _people(connection: Connection, business_id: str, user: str) -> People:
     return People(users, zones, zone or ZoneInfo(ELSEWHERE), customers, owner)
 
 
-def _index(connection: Connection, subject: Subject, business_id: str, people: People) -> Index:
-    index = Index()
+def _stored(
+    connection: Connection, subject: Subject, business_id: str, people: People
+) -> dict[str, Entry]:
     found = connection.execute(text(_ENTRIES[subject.relation]), {"business": business_id})
-    for row in found:
-        user, day = row.user_id or "", row.day
-        if row.moment:
-            day = row.moment.astimezone(people.zones.get(user, people.zone)).date()
-        settled = row.status in ("done", "cancelled")
-        index.put(row.id, Entry(clean(row.title), user, day, row.moment, settled))
-    return index
+    return {
+        row.id: people.entry(clean(row.title), row.user_id or "", row.moment, row.day, row.status)
+        for row in found
+    }

@@ -1,35 +1,29 @@
-"""The tasks or appointments of a business, found again by what a line says of them.
-
-Without a code one is known by title, user and time: whatever has another time is another, because
-taking it for one that was moved could take away somebody's reminder. A line that says less (no
-hour, no day, no user) is the only one that fits and that no other line is.
-"""
+"""Tasks or appointments, found by what a line says of them: title, user and time."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from typing import Generic, TypeVar
 
-from cli.imports.folding import fold, shown
+from cli.imports.folding import fold
 
-_Key = tuple[str, str, object]
-
-
-class AmbiguousEntryError(ValueError):
-    """Several fit. Its text is French."""
+_Place = tuple[str, str, object]
+_K = TypeVar("_K")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`user`: an id, "" for nobody. `moment`: aware, with its `day`; of a task it may be missing.
-    `settled`: done or cancelled. `key`: the title as it is compared."""
+    """`user`: an id, "" for nobody. `moment`: aware, None for what has no hour. `days`: what it is
+    on, one day, or for a moment every day that the clocks of the business show then; none where it
+    has no date. `settled`: done or cancelled. `key`: the title as it is compared."""
 
     title: str
     user: str = ""
-    day: date | None = None
     moment: datetime | None = None
+    days: tuple[date, ...] = ()
     settled: bool = False
     key: str = field(init=False)
 
@@ -37,101 +31,76 @@ class Entry:
         object.__setattr__(self, "key", fold(self.title) or self.title.casefold())
 
     @property
+    def when(self) -> datetime | date | None:
+        return self.moment or (self.days[0] if self.days else None)
+
+    @property
+    def identity(self) -> tuple[str, str, datetime | date | None]:
+        """Title, user and time, to be compared."""
+        return self.key, self.user, self.when
+
+    @property
     def text(self) -> str:
         """Title, user and time, in one form whatever the zone."""
-        when = self.moment or self.day
+        when = self.moment.astimezone(UTC) if self.moment else self.when
         return "|".join((self.key, self.user, when.isoformat() if when else ""))
 
-    def places(self) -> list[_Key]:
+    def merged(self, line: Entry) -> Entry:
+        """What it becomes by a line: what that does not say is kept."""
+        dated = line if line.days else self
+        return Entry(line.title, line.user or self.user, dated.moment, dated.days, line.settled)
+
+    def places(self) -> list[_Place]:
         """Where it is found."""
-        places: list[tuple[str, object]] = [("any", None)]
-        if self.day:
-            exact = ("at", self.moment) if self.moment else ("untimed", self.day)
-            places = [exact, ("day", self.day), *places]
-        else:
-            places = [("undated", None), *places]
-        return [(self.key, how, when) for how, when in places]
-
-    def sought(self) -> list[_Key]:
-        """Where what it describes may be, the most exact first."""
-        places: list[tuple[str, object]] = [("undated", None)]
+        on = "of" if self.moment else "on"
+        places: list[tuple[str, object]] = [("any", None), *((on, day) for day in self.days)]
         if self.moment:
-            places = [("at", self.moment), ("untimed", self.day), *places]
-        elif self.day:
-            places = [("untimed", self.day), ("day", self.day), *places]
-        else:
-            places.append(("any", None))
-        return [(self.key, how, when) for how, when in places]
+            places.append(("at", self.moment))
+        if not self.days:
+            places.append(("undated", None))
+        return [(self.key, how, value) for how, value in places]
+
+    def sought(self) -> list[_Place]:
+        """Where all are whose title is the same and whose time does not contradict it, each in one
+        place only."""
+        places: list[tuple[str, object]] = [("any", None)]
+        if self.days:
+            places = [("undated", None), *(("on", day) for day in self.days)]
+            places += [("at", self.moment)] if self.moment else [("of", day) for day in self.days]
+        return [(self.key, how, value) for how, value in places]
 
 
-class Index:
-    """Entries by id, and by all that may name them."""
+class Index(Generic[_K]):
+    """Entries, each with its id or the number of its line."""
 
-    def __init__(self) -> None:
-        self._entries: dict[str, Entry] = {}
-        # A dict as an ordered set.
-        self._places: dict[_Key, dict[str, None]] = defaultdict(dict)
+    def __init__(self, entries: Iterable[tuple[_K, Entry]]) -> None:
+        self._entries: dict[_K, Entry] = {}
+        self._same: dict[object, list[_K]] = defaultdict(list)
+        self._places: dict[_Place, list[_K]] = defaultdict(list)
+        for id, entry in entries:
+            self._entries[id] = entry
+            self._same[entry.identity].append(id)
+            for place in entry.places():
+                self._places[place].append(id)
 
-    def __contains__(self, id: str) -> bool:
+    def __contains__(self, id: _K) -> bool:
         return id in self._entries
 
-    def user_of(self, id: str) -> str:
-        return self._entries[id].user if id in self._entries else ""
+    def __getitem__(self, id: _K) -> Entry:
+        return self._entries[id]
 
-    def put(self, id: str, entry: Entry) -> None:
-        """As it is from now on; what was known of that id is forgotten."""
-        if old := self._entries.get(id):
-            for place in old.places():
-                self._places[place].pop(id, None)
-        self._entries[id] = entry
-        for place in entry.places():
-            self._places[place][id] = None
+    def same(self, entry: Entry) -> list[_K]:
+        """Those of its title, user and time."""
+        return self._same.get(entry.identity, [])
 
-    def merged(self, id: str, entry: Entry) -> Entry:
-        """What that id becomes by a line that says `entry`."""
-        old = self._entries.get(id, entry)
-        dated = entry if entry.day or entry.moment else old
-        return Entry(entry.title, entry.user or old.user, dated.day, dated.moment, entry.settled)
-
-    def same(self, entry: Entry) -> str | None:
-        """The id of what has that title, user and time. Raises `AmbiguousEntryError`."""
-        return _only(entry, self._at(entry.sought()[0], entry, (entry.user,)))
-
-    def near(self, entry: Entry, taken: Container[str]) -> str | None:
-        """The id of the only one that does not contradict a line, those `taken` by other lines
-        left out. Raises `AmbiguousEntryError`."""
+    def fitting(self, entry: Entry) -> Iterator[_K]:
+        """Those of its title whose user and time do not contradict it, `same` among them. Having
+        none contradicts nothing, and a day does not contradict an hour of it."""
         for place in entry.sought():
-            for users in ((entry.user,), None):
-                found = (id for id in self._at(place, entry, users) if id not in taken)
-                if id := _only(entry, found):
-                    return id
-        return None
+            for id in self._places.get(place, ()):
+                user = self._entries[id].user
+                if not user or not entry.user or user == entry.user:
+                    yield id
 
-    def _at(self, place: _Key, entry: Entry, users: Container[str] | None) -> Iterator[str]:
-        """Those at a place that are of these users; None: of whom the line may mean."""
-        for id in self._places.get(place, ()):
-            user = self._entries[id].user
-            if user in users if users is not None else not (user and entry.user):
-                yield id
-
-    def left_behind(self, entry: Entry, taken: Container[str]) -> Entry | None:
-        """The only one of that title and user that is neither settled nor among those `taken`: a
-        new line of another time may be meant to move it."""
-        found: Entry | None = None
-        for id in self._places.get((entry.key, "any", None), ()):
-            other = self._entries[id]
-            if id in taken or other.settled or other.user != entry.user:
-                continue
-            if found:
-                return None
-            found = other
-        return found
-
-
-def _only(entry: Entry, found: Iterator[str]) -> str | None:
-    first = next(found, None)
-    if next(found, None) is not None:
-        raise AmbiguousEntryError(
-            f"plusieurs fiches correspondent à « {shown(entry.title)} » : ajoutez le code"
-        )
-    return first
+    def of_title(self, entry: Entry) -> list[_K]:
+        return self._places.get((entry.key, "any", None), [])

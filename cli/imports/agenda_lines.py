@@ -1,16 +1,17 @@
-"""Which task or appointment each line of a file is, and what is refused."""
+"""The lines of a file about tasks or appointments: what they state, and what is refused."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cli.imports.agenda_index import AmbiguousEntryError, Entry, Index
-from cli.imports.agenda_line import Draft, Reader
+from cli.imports.agenda_draft import Draft
+from cli.imports.agenda_index import Entry
+from cli.imports.agenda_line import Reader
+from cli.imports.agenda_matching import AmbiguousEntryError, Matching
 from cli.imports.csv_file import Row
 from cli.imports.folding import clean, fold, shown
-from cli.imports.identifiers import hashed_identifier
 from cli.imports.invoice_line import Reject
 from cli.imports.result import Counts
 from cli.imports.subject import Subject
@@ -20,27 +21,24 @@ NO_TASKS = {"note", "section", "meta", "comment"}
 AGAIN = "la même fiche est déjà à la ligne {} du fichier"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Line:
     number: int
     draft: Draft
     entry: Entry
-    id: str
 
 
 class Lines:
-    """The lines of one file against what is known: which is which, and what is refused.
+    """The lines of one file against what is `stored`, id → entry. Those with a code go first: what
+    they are, no other line is."""
 
-    Those that say most are looked for first, whatever their order: what they are is then not left
-    for those that say less, and the same file is understood in the same way when it comes again.
-    """
-
-    def __init__(self, subject: Subject, index: Index) -> None:
+    def __init__(self, subject: Subject, stored: Mapping[str, Entry]) -> None:
         self.result = Counts()
         self._subject = subject
-        self._index = index
+        self._stored = stored
         self._lines: list[_Line] = []
         self._rejects: list[Reject] = []
+        self._codes: set[str] = set()
         self._taken: dict[str, int] = {}
 
     def read(self, row: Row, places: Mapping[str, int], reader: Reader) -> None:
@@ -52,93 +50,81 @@ class Lines:
             self.result.ignored += 1
             return
         draft = reader.read(cells)
+        if draft.code:
+            # Of a line that is refused too: what it is about is no other line's.
+            self._codes.add(draft.code)
         if draft.reasons:
             reasons = tuple(dict.fromkeys(draft.reasons))
             self._rejects.append(Reject(row.line, shown(cells["title"]), reasons))
         else:
-            self._lines.append(_Line(row.line, draft, draft.entry(), draft.code))
+            self._lines.append(_Line(row.line, draft, reader.entry(draft)))
 
     def identified(self) -> list[dict[str, str]]:
         """What good lines state, with their ids. The result has the others, and the remarks."""
-        good: list[_Line] = []
-        new: list[_Line] = []
-        for line in self._in_order():
-            reason = self._reason(line)
-            # A code that was refused is not free for a later line: the next import would refuse
-            # that one.
-            if line.id:
-                self._taken.setdefault(line.id, line.number)
-            if reason:
-                self._rejects.append(Reject(line.number, shown(line.entry.title), (reason,)))
-                continue
-            if line.id not in self._index and not line.draft.code:
-                new.append(line)
-            self._index.put(line.id, self._index.merged(line.id, line.entry))
-            good.append(line)
-        self._tell_moved(new)
+        good = {line.number: (line, id) for line, id in self._identified()}
         for reject in sorted(self._rejects, key=lambda reject: reject.line):
             self.result.reject(reject)
-        for line in sorted(good, key=lambda line: line.number):
+        for number, (line, _) in sorted(good.items()):
             remarks = tuple(line.draft.remarks)
-            self.result.remark(line.number, shown(line.entry.title), remarks)
-        return [line.draft.values | {"id": line.id} for line in good]
+            self.result.remark(number, shown(line.entry.title), remarks)
+        return [line.draft.values | {"id": id} for line, id in good.values()]
 
-    def _in_order(self) -> Iterator[_Line]:
-        """Those with a code, then those that are there as they say, then the others. Each is
-        looked for when those before it are settled."""
-        others: dict[str, _Line] = {}
+    def _identified(self) -> Iterator[tuple[_Line, str]]:
+        # Title, user and time → the first line that is about them.
+        about: dict[object, int] = {}
+        for line in self._lines:
+            id = line.draft.code
+            if not id or not self._accepted(line, id):
+                continue
+            entry = self._stored[id].merged(line.entry) if id in self._stored else line.entry
+            about.setdefault(entry.identity, line.number)
+            yield line, id
+        others: dict[int, _Line] = {}
         for line in self._lines:
             if line.draft.code:
-                yield line
-            elif (first := others.setdefault(line.entry.text, line)) is not line:
-                # Whichever it is: the second would be another the next time.
-                line.draft.reasons.append(AGAIN.format(first.number))
-                yield line
-        rest: list[_Line] = []
-        for line in others.values():
-            if self._look(line, self._index.same):
-                yield line
+                continue
+            if (first := about.setdefault(line.entry.identity, line.number)) == line.number:
+                others[line.number] = line
             else:
-                rest.append(line)
-        rest.sort(key=lambda line: (not line.entry.moment, not line.entry.day, not line.entry.user))
-        for line in rest:
-            if not self._look(line, self._index.same) and not self._look(
-                line, lambda entry: self._index.near(entry, self._taken)
-            ):
-                # What was made of the same line before is that one, even if it was moved since;
-                # unless another line of the file is it.
-                line.id = hashed_identifier(line.entry.text)
-                if line.id in self._taken:
-                    line.id = hashed_identifier(line.entry.text + "|")
-            yield line
-
-    def _look(self, line: _Line, find: Callable[[Entry], str | None]) -> bool:
-        """Whether the line has been found, or found to be ambiguous."""
-        if not line.draft.reasons:
+                self._refuse(line, AGAIN.format(first))
+        entries = {number: line.entry for number, line in others.items()}
+        matching = Matching(self._stored, entries, self._codes)
+        new: list[_Line] = []
+        for number, line in others.items():
             try:
-                line.id = find(line.entry) or ""
+                id = matching.id_of(number)
             except AmbiguousEntryError as error:
-                line.draft.reasons.append(str(error))
-        return bool(line.id or line.draft.reasons)
+                self._refuse(line, str(error))
+                continue
+            if self._accepted(line, id):
+                if id not in self._stored:
+                    new.append(line)
+                yield line, id
+        self._tell_moved(new, matching)
 
-    def _reason(self, line: _Line) -> str:
-        if line.draft.reasons:
-            return line.draft.reasons[0]
-        if line.id in self._taken:
-            return AGAIN.format(self._taken[line.id])
+    def _accepted(self, line: _Line, id: str) -> bool:
+        if id in self._taken:
+            self._refuse(line, AGAIN.format(self._taken[id]))
+            return False
+        # A code that is refused is not free for a later line.
+        self._taken[id] = line.number
         needed = "user_id" in self._subject.columns.required and not line.entry.user
-        if needed and line.id not in self._index:
-            return f"{self._subject.labels['user_id']} : la case est vide"
-        return ""
+        if needed and id not in self._stored:
+            self._refuse(line, f"{self._subject.labels['user_id']} : la case est vide")
+            return False
+        return True
 
-    def _tell_moved(self, new: Sequence[_Line]) -> None:
+    def _refuse(self, line: _Line, reason: str) -> None:
+        self._rejects.append(Reject(line.number, shown(line.entry.title), (reason,)))
+
+    def _tell_moved(self, new: Sequence[_Line], matching: Matching) -> None:
         """A new line may be one that was moved, which only a code can tell."""
         of_title = Counter((line.entry.key, line.entry.user) for line in self._lines)
         for line in new:
             if of_title[line.entry.key, line.entry.user] > 1:
                 continue
-            if other := self._index.left_behind(line.entry, self._taken):
-                when = f" ({other.moment or other.day:%d/%m/%Y})" if other.day else ""
+            if other := matching.left_behind(line.number, self._taken):
+                when = f" ({other.days[0]:%d/%m/%Y})" if other.days else ""
                 line.draft.remarks.append(
                     f"« {shown(other.title)} » existe aussi à une autre date{when} : si l'une "
                     "remplace l'autre, annulez l'ancienne, ou ajoutez une colonne « Code »"

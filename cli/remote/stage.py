@@ -11,11 +11,12 @@ from typing import Any
 from urllib.parse import quote
 
 from chalicelib.errors import NotFound
+from chalicelib.outbox.contacts import Channel
+from cli.caller import user
 from cli.installation import Row
 from cli.remote.address import address
 from cli.remote.client import Client, StageError
 from cli.remote.plain import detail, plain, run, snake
-from cli.source import user
 
 OTHER_VERSION = StageError(
     "L'étape répond, mais pas comme cette version-ci l'attend : c'est une autre version, ou un "
@@ -103,6 +104,46 @@ class Stage:
     def lift_hold(self, number: int, reason: str) -> Row:
         asked = {"reason": reason, "by": user()}
         return _one(self.client.post(f"/holds/{number}/lift", asked), "hold")
+
+    def suppressions(
+        self, where: Mapping[str, str | None], *, lifted: bool, limit: int
+    ) -> list[Row]:
+        asked = {**_query(where), "lifted": "1" if lifted else None, "limit": limit}
+        return list(plain(_listed(self.client.get("/suppressions", asked), "suppressions")))
+
+    def suppress(
+        self,
+        business_id: str,
+        channel: Channel,
+        contacts: Sequence[str],
+        *,
+        category: str,
+        person: str,
+        reason: str,
+    ) -> Row:
+        asked: Row = {"business": business_id, "channel": channel, "contacts": list(contacts)}
+        asked |= {"category": category, "person": person, "reason": reason, "by": user()}
+        return _without_success(self.client.post("/suppressions", asked))
+
+    def lift_suppressions(self, ids: Sequence[int], reason: str) -> Row:
+        asked = {"ids": list(ids), "reason": reason, "by": user()}
+        answer = self.client.post("/suppressions/lift", asked)
+        return {name: _listed(answer, name) for name in ("lifted", "left")}
+
+    def consents(self, where: Mapping[str, str | None], limit: int) -> list[Row]:
+        answer = self.client.get("/consents", {**_query(where), "limit": limit})
+        return list(plain(_listed(answer, "consents")))
+
+    def grant_consent(
+        self, business_id: str, channel: Channel, contact: str, *, source: str, person: str
+    ) -> Row:
+        asked = {"business": business_id, "channel": channel, "contact": contact}
+        asked |= {"source": source, "person": person, "by": user()}
+        return _without_success(self.client.post("/consents", asked))
+
+    def withdraw_consent(self, business_id: str, channel: Channel, contact: str) -> Row:
+        asked = {"business": business_id, "channel": channel, "contact": contact, "by": user()}
+        return _without_success(self.client.post("/consents/withdraw", asked))
 
     def inbound(self, where: Mapping[str, object], limit: int) -> list[Row]:
         answer = self.client.get("/inbound", {**_query(where), "limit": limit})

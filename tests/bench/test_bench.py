@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +34,7 @@ from bench.agenda_sample import AgendaSample
 from bench.database import Server
 from bench.machine import here
 from bench.measure import Measure, table
-from bench.processes import processor_seconds
+from bench.processes import Running, processor_seconds, running
 from bench.sample import Sample
 from chalicelib.domain.billing import queries
 from chalicelib.domain.billing.calendar import calendar_at
@@ -128,9 +129,13 @@ def test_the_delivery_the_floor_and_post_office_send_as_many_letters(
     server: Server, tmp_path: Path
 ) -> None:
     server.create(draining.POST_OFFICE)
-    ours = draining.drain(server, FEW, tmp_path / "ours")
-    floor = draining.bare(server, FEW, tmp_path / "ours", tmp_path / "floor")
-    theirs = draining.post_office(server, FEW, tmp_path / "theirs")
+
+    def sandbox(name: str) -> AbstractContextManager[Running]:
+        return running("sandbox.smtp", folder=tmp_path / name)
+
+    ours = draining.drain(server, FEW, sandbox("ours"))
+    floor = draining.bare(server, FEW, tmp_path / "ours", sandbox("floor"))
+    theirs = draining.post_office(server, FEW, sandbox("theirs"))
     assert all(took.wall > 0 and took.client > 0 for took in (ours, floor, theirs))
     sent = [read_journal(tmp_path / name) for name in ("ours", "floor", "theirs")]
     by_us, again, by_them = ({entry.message_id: entry.bytes for entry in found} for found in sent)

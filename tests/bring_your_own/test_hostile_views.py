@@ -192,7 +192,7 @@ def test_check_needs_no_right_to_write_and_runs_on_a_database_that_is_read_only(
 @pytest.mark.parametrize(
     ("branch", "present", "verdict", "said"),
     [
-        ("ledger", "ledger_0000", "note", "plus récent que ce code (ledger_0009)"),
+        ("ledger", "ledger_0000", "note", "plus récent que ce code (ledger_0010)"),
         ("domain", "domain_9999", "note", "plus récent que ce code (domain_0006)"),
     ],
 )
@@ -218,7 +218,7 @@ def test_a_schema_that_is_older_than_the_code_is_a_problem(
 ) -> None:
     deployment.execute("DELETE FROM ponctuel.schema_versions WHERE version_num LIKE 'ledger%'")
     found = [finding["text"] for finding in problems(ponctuel)]
-    assert found == ["rien au lieu de ledger_0009 : lancez `./ponctuel migrate`"]
+    assert found == ["rien au lieu de ledger_0010 : lancez `./ponctuel migrate`"]
 
 
 def test_without_the_engine_check_says_to_migrate(

@@ -16,7 +16,7 @@ def test_check_looks_at_everything_and_finds_nothing_wrong(
     answer = ponctuel("check")
     assert answer.code == 0, answer.out
     assert "✓ base : PostgreSQL" in answer.out
-    assert "✓ schéma : ledger_0009" in answer.out
+    assert "✓ schéma : ledger_0010" in answer.out
     assert "• horloge : celle du bac à sable" in answer.out
     assert "le serveur SMTP de MAIL_URL répond" in answer.out
     assert "✓ documents : accessibles" in answer.out

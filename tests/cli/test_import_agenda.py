@@ -77,6 +77,12 @@ def rows(
     return {row["title"]: dict(row) for row in found.mappings()}
 
 
+def stored(connection: Connection) -> list[dict[str, object]]:
+    """All tasks."""
+    found = connection.execute(text("SELECT * FROM ponctuel.tasks ORDER BY id"))
+    return [dict(row) for row in found.mappings()]
+
+
 def paris(day: int, hour: int, minute: int = 0) -> datetime:
     """In December 2026."""
     return datetime(2026, 12, day, hour - 1, minute, tzinfo=UTC)
@@ -191,6 +197,94 @@ def test_a_line_without_a_code_is_the_only_one_that_fits(
         head = "Tâche;Échéance;Assignée à\n"
         tasks(connection, f"{head}{first}\n")
         assert counts(tasks(connection, f"{head}{second}\n")) == expected
+
+
+def test_a_line_that_nothing_tells_apart_is_refused_until_it_has_a_code(
+    database: Database,
+) -> None:
+    with database.begin() as connection:
+        open_business(connection)
+        head = "Code;Tâche;Échéance;Assignée à;Priorité\n"
+        tasks(connection, f"{head}T1;Relance;15/12/2026;ZOE;\nT2;Relance;16/12/2026;ALI;\n")
+        before = stored(connection)
+        vague = f"{head};Relance;;;Urgente\n"
+        for _ in range(2):
+            result = tasks(connection, vague)
+            assert counts(result) == (0, 0, 0, 1)
+            assert result.rejects[0].reasons == (
+                "plusieurs fiches correspondent à « Relance » (T1, T2) : ajoutez une colonne "
+                "« Code », avec le code de la bonne, ou un nouveau",
+            )
+            assert stored(connection) == before
+        assert counts(tasks(connection, vague.replace(";Relance", "T2;Relance"))) == (0, 1, 0, 0)
+        assert [row["critical"] for row in stored(connection)] == [False, True]
+
+
+def test_the_code_that_a_refusal_names_is_the_one_to_give(database: Database) -> None:
+    with database.begin() as connection:
+        open_business(connection)
+        tasks(connection, "Code;Tâche;Assignée à\nT1;Relance;ZOE\nT2;Relance;ALI\n")
+        connection.execute(text("UPDATE ponctuel.tasks SET id = 'tâche n° 12' WHERE id = 'T2'"))
+        file = "Code;Tâche;Échéance\n;Relance;15/12/2026\n"
+        refused = tasks(connection, file)
+        assert "(T1, tâche n° 12)" in refused.rejects[0].reasons[0]
+        told = file.replace(";Relance", "tâche n° 12;Relance")
+        assert counts(tasks(connection, told)) == (0, 1, 0, 0)
+        assert counts(tasks(connection, told)) == (0, 0, 1, 0)
+
+
+def test_what_a_code_names_is_no_other_lines_even_if_its_line_is_refused(
+    database: Database,
+) -> None:
+    with database.begin() as connection:
+        open_business(connection)
+        head = "Code;Tâche;Échéance;Assignée à\n"
+        tasks(connection, f"{head}T1;Relance;;\n")
+        file = f"{head}T1;Relance;30/02/2027;\n;Relance;15/12/2026;ZOE\n"
+        assert counts(tasks(connection, file)) == (1, 0, 0, 1)
+        assert counts(tasks(connection, file)) == (0, 0, 1, 1)
+        assert [row["user_id"] for row in stored(connection)] == [None, "ZOE"]
+
+
+def test_two_lines_that_may_be_one_entry_are_refused_until_one_has_its_code(
+    database: Database,
+) -> None:
+    with database.begin() as connection:
+        open_business(connection)
+        head = "Code;Tâche;Échéance;Assignée à\n"
+        tasks(connection, f"{head}T1;Relance;;\n")
+        before = stored(connection)
+        both = f"{head};Relance;15/12/2026;ZOE\n;Relance;16/12/2026;ALI\n"
+        for _ in range(2):
+            result = tasks(connection, both)
+            assert counts(result) == (0, 0, 0, 2)
+            assert [each.reasons[0] for each in result.rejects] == [
+                f"elle est peut-être la fiche T1, mais la ligne {line} lui ressemble : ajoutez une "
+                "colonne « Code », avec ce code sur la bonne ligne, ou un nouveau"
+                for line in (3, 2)
+            ]
+            assert stored(connection) == before
+        told = both.replace(";Relance;16/", "T1;Relance;16/")
+        assert counts(tasks(connection, told)) == (1, 1, 0, 0)
+        assert counts(tasks(connection, told)) == (0, 0, 2, 0)
+
+
+def test_a_list_that_says_users_on_some_lines_only_changes_nothing_the_second_time(
+    database: Database,
+) -> None:
+    lines = "Pose;15/12/2026 14h;ZOE\nPose;15/12/2026 14h;\n"
+    with database.begin() as connection:
+        open_business(connection)
+        head = "Tâche;Échéance;Assignée à\n"
+        assert counts(tasks(connection, head + lines)) == (2, 0, 0, 0)
+        before = stored(connection)
+        # The second line once went to the task without a user, and made it the double of the first.
+        shorter = f"{head}Pose;15/12/2026 14h;ZOE\nPose;;ZOE\n"
+        for _ in range(2):
+            assert counts(tasks(connection, shorter)) == (0, 0, 1, 1)
+            assert stored(connection) == before
+        assert counts(tasks(connection, head + lines)) == (0, 0, 2, 0)
+        assert stored(connection) == before
 
 
 def test_an_appointment_that_the_application_moved_is_not_doubled(database: Database) -> None:
@@ -382,7 +476,7 @@ class SlowDisk(io.BytesIO):
 
     def read(self, size: int | None = -1) -> bytes:
         if not self.slept:
-            time.sleep(0.15)
+            time.sleep(1.5)
             self.slept = True
         return super().read(size)
 
@@ -390,7 +484,7 @@ class SlowDisk(io.BytesIO):
 def test_a_file_that_takes_long_to_read_does_not_end_the_transaction(database: Database) -> None:
     with database.begin() as connection:
         open_business(connection)
-        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 30"))
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 1000"))
         assert counts(import_tasks(connection, "B1", SlowDisk(excel(TODO)))) == (4, 0, 0, 0)
 
 

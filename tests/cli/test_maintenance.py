@@ -42,7 +42,7 @@ def test_migrate_upgrades_an_empty_database_and_older_code_says_what_to_do(
         assert (before.code, before.out) == (1, "")
         assert "lancez `./ponctuel migrate`" in before.err
         assert ponctuel("migrate", "--branch", "ledger", "--json").data["revisions"] == [
-            "ledger_0009"
+            "ledger_0010"
         ]
         assert ponctuel("migrate").code == 0
         assert ponctuel("runs").out == "Aucune exécution.\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +13,9 @@ import pytest
 import app
 from chalicelib.domain.accounts import requesting
 from chalicelib.domain.leads import pauses, proposals
-from cli.source import user
+from chalicelib.outbox.consents import grant, withdraw
+from chalicelib.outbox.suppressions import Suppression, lift_entries, suppress
+from cli.caller import user
 from sandbox import http as gateway
 from tests import factories, lead_rows
 from tests.cli.command_line import CommandLine
@@ -36,6 +39,10 @@ COMMANDS = (
     ("inbound", "--business", "B1", "--since", "2026-03-10T09:00:00+01:00"),
     ("channels",),
     ("limits", "list"),
+    ("suppressions", "list"),
+    ("suppressions", "list", "--business", "B1", "--contact", "06 39 98 00 77", "--all"),
+    ("consents", "list"),
+    ("consents", "list", "--channel", "e-mail", "--contact", "Anne@Client.Example"),
     ("messages", "show", "1"),
     ("messages", "show", "2"),
     ("messages", "show", "3"),
@@ -109,7 +116,28 @@ def lived(deployment: Deployment, stage: str) -> Deployment:
         for id in ("U1", "U3"):
             requesting.request(connection, id, "B1", by="user", days=30)
     followed_up(deployment)
+    listed(deployment)
     return deployment
+
+
+def listed(deployment: Deployment) -> None:
+    """Somebody on each list, and somebody who has left it."""
+    with deployment.database.begin() as connection:
+        for contact in ("+33639980077", "+33639980078"):
+            entry = Suppression("B1", "whatsapp", contact, "manual", note="au téléphone")
+            suppress(connection, [entry])
+        lift_entries(connection, [1], by="anne", why="une erreur")
+        for name in ("anne", "paul"):
+            grant(
+                connection,
+                business_id="B1",
+                channel="email",
+                contact=f"{name}@client.example",
+                source="formulaire",
+            )
+        withdraw(
+            connection, business_id="B1", channel="email", contact="paul@client.example", by="anne"
+        )
 
 
 def followed_up(deployment: Deployment) -> None:
@@ -256,6 +284,55 @@ def test_a_businesss_limits_are_set_from_afar(lived: Deployment, ponctuel: Comma
     assert [(row["per_day"], row["person_per_day"], row["set_by"]) for row in there] == [
         (None, 2, user())
     ]
+
+
+def test_the_lists_of_who_may_be_written_to_are_kept_from_afar(
+    deployment: Deployment, stage: str, ponctuel: CommandLine, tmp_path: Path
+) -> None:
+    deployment.open_business()
+    whom = ("--business", "B1", "--channel", "email", "--contact", " Anne@Client.Example ")
+    afar = ("--stage", "essai")
+    said = ponctuel("suppressions", "add", *whom, *REASON, *afar)
+    assert "Plus rien ne partira vers anne@client.example (B1" in said.out
+    assert "était déjà inscrit" in ponctuel("suppressions", "add", *whom, *REASON, *afar).out
+    granted = ponctuel("consents", "grant", *whom, "--source", "formulaire du site", *afar)
+    assert "Rien ne partira pourtant" in granted.words
+    assert ponctuel("consents", "withdraw", *whom, *afar).code == 0
+    assert ponctuel("consents", "withdraw", *whom, *afar).code == 1
+    some = ponctuel("suppressions", "lift", "1", "99", *REASON, *afar)
+    assert (some.code, "inexistant : 99" in some.words) == (2, True)
+    none = ponctuel("suppressions", "lift", "1", *REASON, *afar)
+    assert (none.code, none.err) == (1, "")
+    rows = deployment.rows("SELECT source, note, lifted_by FROM ponctuel.suppressions")
+    assert rows == [{"source": user(), "note": "vu avec le client", "lifted_by": user()}]
+    file = tmp_path / "liste.csv"
+    file.write_text("contact\n" + "".join(f"c{n}@x.example\n" for n in range(1201)) + "rien\n")
+    imported = ponctuel("suppressions", "import", str(file), *whom[:4], "--json", *afar)
+    assert (imported.code, imported.data["added"], imported.data["rejected"]) == (2, 1201, 1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"contacts": []}, "contacts doit être une liste"),
+        ({"contacts": ["a@b.fr", "jean"]}, "adresse e-mail n'est pas valable"),
+        ({"contacts": ["a@b.fr", 3]}, "contacts doit être un texte"),
+        ({"contacts": "a@b.fr"}, "contacts doit être une liste"),
+        ({"channel": "fax"}, "channel inconnu"),
+        ({"category": "pub"}, "Genre de message inconnu"),
+        ({"business": "B9"}, "« B9 » n'existe pas"),
+        ({"contact": "a@b.fr"}, "Champ inconnu : contact"),
+    ],
+)
+def test_what_cannot_be_entered_is_refused_and_nothing_is(
+    deployment: Deployment, door: Door, changed: dict[str, Any], told: str
+) -> None:
+    deployment.open_business()
+    body = {"business": "B1", "channel": "email", "contacts": ["a@b.fr"], "reason": "vu"}
+    reply = door.post("/suppressions", body | changed)
+    assert reply.status in (400, 404)
+    assert told in reply.json()["error"]
+    assert deployment.rows("SELECT 1 FROM ponctuel.suppressions") == []
 
 
 def test_a_lead_is_paused_and_resumed_from_afar(lived: Deployment, ponctuel: CommandLine) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from chalicelib.outbox import suppressions
 from chalicelib.outbox.suppressions import Suppression
-from cli.source import user
+from cli.caller import user
 from tests.cli.command_line import CommandLine
 from tests.database import Server
 from tests.harness import Deployment, deployed

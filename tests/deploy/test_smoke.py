@@ -14,7 +14,7 @@ from scripts import smoke
 from scripts.errors import DeploymentError
 
 SECRET = "canary-secret-nobody-may-ever-read-98765"
-WELL = {"status": "ok", "stage": "prod", "schema": ["domain_0006", "ledger_0009"]}
+WELL = {"status": "ok", "stage": "prod", "schema": ["domain_0006", "ledger_0010"]}
 
 
 class Api(ThreadingHTTPServer):

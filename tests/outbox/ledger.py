@@ -24,10 +24,11 @@ SHARED = "106540352242922"
 _MESSAGE = """
 INSERT INTO ponctuel.messages (business_id, kind, subject, cycle, step, channel, person, recipient,
        contact, state, hold_reason, planned_at, not_before, expires_at, submitting_at, counted_at,
-       provider, provider_id, error_code, key_free, claim_id, proof_at)
+       provider, provider_id, error_code, key_free, claim_id, proof_at, settled_at)
 VALUES (:business_id, :kind, :subject, :cycle, :step, :channel, :person, :contact, :contact, :state,
         :hold_reason, :planned_at, :planned_at, :expires_at, :submitting_at, :submitting_at,
-        :provider, :provider_id, :error_code, :key_free, CAST(:claim_id AS uuid), :proof_at)
+        :provider, :provider_id, :error_code, :key_free, CAST(:claim_id AS uuid), :proof_at,
+        :settled_at)
 RETURNING id
 """
 
@@ -54,6 +55,7 @@ def message(database: Database, **changes: Any) -> int:
         "key_free": False,
         "claim_id": None,
         "proof_at": NOW,
+        "settled_at": None,
     } | changes
     with database.begin() as connection:
         number: int = connection.execute(text(_MESSAGE), row).scalar_one()

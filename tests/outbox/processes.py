@@ -57,14 +57,15 @@ class Call:
 
 
 class Process:
-    """`at` is where it stands: before a `transaction`, waiting for its `calls` or for a `search`,
-    or at its `end`; `error` is what it has raised there. `until`: when it is given up for dead
-    (simulated, monotonic)."""
+    """`at` is where it stands: before a `transaction`, waiting for some of its `calls` or for a
+    `search`, or at its `end`; `error` is what it has raised there. `until`: when it is given up for
+    dead (simulated, monotonic)."""
 
     def __init__(self, engine: Engine, work: Callable[[Process], object], *, until: float) -> None:
         self.until = until
         self.at = "start"
         self.calls: list[Call] = []
+        self.awaited: list[Call] = []
         self.error: BaseException | None = None
         self.result: object = None
         self._engine = engine
@@ -80,7 +81,8 @@ class Process:
     @property
     def ready(self) -> bool:
         """Whether it can go on now."""
-        return self.at != "end" and (self.at != "calls" or not self.unmade)
+        waits = self.at == "calls" and any(call.news is None for call in self.awaited)
+        return self.at != "end" and not waits
 
     @property
     def unmade(self) -> list[Call]:
@@ -103,7 +105,7 @@ class Process:
 
     def kill(self) -> list[Call]:
         """Ends it; returns the calls that may still arrive."""
-        left, self.calls = self.unmade, []
+        left, self.calls, self.awaited = self.unmade, [], []
         if self.at != "end":
             self._killed = True
             self.go()
@@ -111,6 +113,8 @@ class Process:
 
     def reach(self, place: str) -> None:
         """Called by the process itself: it stands there until it may go on."""
+        if self._killed:
+            raise Killed
         self.at = place
         self._stands.release()
         self._may_go.acquire()
@@ -121,8 +125,6 @@ class Process:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        if self._killed:
-            raise Killed
         self.reach("transaction")
         trouble, self._trouble = self._trouble, ""
         if trouble == "refused":
@@ -155,20 +157,25 @@ class SteppedSenders(Senders):
 
     def depart(self, ready: Sequence[Submission], latest: float) -> Flight:
         process: Process = _here.process
-        process.calls = [Call(one, latest, partial(self._one, one, latest)) for one in ready]
-        return _SteppedFlight(ready, process)
+        calls = [Call(one, latest, partial(self._one, one, latest)) for one in ready]
+        process.calls += calls
+        return _SteppedFlight(ready, process, calls)
 
 
 class _SteppedFlight(Flight):
-    def __init__(self, submissions: Sequence[Submission], process: Process) -> None:
+    def __init__(
+        self, submissions: Sequence[Submission], process: Process, calls: Sequence[Call]
+    ) -> None:
         super().__init__(submissions, ())
         self._process = process
-        self._made = process.calls
+        self._made = calls
 
     def land(self) -> list[News]:
         if any(call.news is None for call in self._made):
+            self._process.awaited = [*self._made]
             self._process.reach("calls")
-        self._process.calls = []
+        landed = set(map(id, self._made))
+        self._process.calls = [call for call in self._process.calls if id(call) not in landed]
         answers = [call.news for call in self._made]
         return [news for news in answers if news is not None]
 

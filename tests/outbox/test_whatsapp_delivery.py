@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chalicelib.outbox.consents import grant
 from chalicelib.outbox.suppressions import Suppression, suppress
+from sandbox.whatsapp_meta import MetaSandbox
 from tests.harness import Deployment
 from tests.outbox import probes
-from tests.outbox.probes import PLAIN, by_whatsapp, fate, one, plan
+from tests.outbox.probes import MARKETING, PLAIN, by_whatsapp, fate, one, plan
 
 NUMBER = "+33639980001"
 TYPED = "06 39 98 00 01"
@@ -152,6 +155,44 @@ def test_what_a_refusal_says_of_the_person_is_remembered_for_the_next_message(
     by_whatsapp(live, "Alice2", TYPED, person="Alice")
     live.deliver()
     assert one(live, "Alice2")["state"] == "cancelled"
+
+
+def test_who_told_meta_to_stop_marketing_is_refused_that_and_gets_the_rest(
+    live: Deployment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """131050 as an answer says what it says as an event."""
+    with MetaSandbox(tmp_path) as meta:
+        monkeypatch.setenv("WHATSAPP_URL", meta.url)
+        live.execute(
+            "INSERT INTO ponctuel.whatsapp_templates (business_id, provider, kind, variant, name,"
+            " set_at, set_by) SELECT '*', 'meta', k.value, 'rappel', 'rappel', ponctuel.clock(), ''"
+            " FROM jsonb_array_elements_text(CAST(:kinds AS jsonb)) k",
+            kinds=json.dumps([PLAIN.name, MARKETING.name]),
+        )
+        meta.fail("refuse", code=131050, count=1)
+        consent(live)
+        whatsapp = {"channel": "whatsapp", "recipient": TYPED, "person": "Alice"}
+        plan(live, "Promotion", MARKETING, **whatsapp)
+        live.deliver()
+        assert fate(live, "Promotion") == ("refused", "opt_out")
+        (entry,) = live.rows("SELECT * FROM ponctuel.suppressions")
+        assert (entry["reason"], entry["category"]) == ("unsubscribe", "marketing")
+        plan(live, "Encore", MARKETING, **whatsapp)
+        plan(live, "Facture", PLAIN, **whatsapp)
+        live.deliver()
+    assert fate(live, "Encore") == ("cancelled", "unsubscribed")
+    assert fate(live, "Facture") == ("accepted", None)
+
+
+def consent(deployment: Deployment) -> None:
+    with deployment.database.begin() as connection:
+        grant(
+            connection,
+            business_id="B1",
+            channel="whatsapp",
+            contact=NUMBER,
+            source="formulaire du site",
+        )
 
 
 def test_each_business_writes_from_its_own_number_where_it_has_one(live: Deployment) -> None:

@@ -38,7 +38,8 @@ def imap(
         left = {name: list(chosen) for name, chosen in usual.items() if isinstance(chosen, list)}
         if not _say(client, greeting, b""):
             return
-        with client.makefile("rb") as lines:
+        # Unbuffered: an answer may go on reading where the command ends.
+        with client.makefile("rb", buffering=0) as lines:
             while line := lines.readline():
                 tag, _, command = line.partition(b" ")
                 words = command.lower().decode("latin-1").split()

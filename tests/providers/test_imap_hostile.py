@@ -8,7 +8,7 @@ import socket
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -591,24 +591,19 @@ def test_the_next_command_is_there_before_the_last_answer_is_read(tmp_path: Path
     heard: list[int] = []
 
     def serve(client: socket.socket) -> None:
-        data, answered = b"", 0
-        client.settimeout(0.3)
-        while answered < 4:
-            try:
-                data += client.recv(65536)
-            except TimeoutError:
-                if b"FETCH" not in data:
-                    continue  # a busy machine has not come to ask yet
-                heard.append(data.count(b"FETCH"))
-                client.sendall(b"P%d OK done\r\n" % (answered + 3))
-                answered += 1
+        data = b""
+        for answered, ahead in enumerate((1, 2, 3, 3)):
+            client.settimeout(30)
+            while data.count(b"FETCH") < ahead and (more := client.recv(65536)):
+                data += more
+            client.settimeout(0.2)
+            with suppress(TimeoutError):
+                data += client.recv(65536)  # what should not be there yet
+            heard.append(data.count(b"FETCH"))
+            client.sendall(b"P%d OK done\r\n" % (answered + 3))
         until_closed(client)
 
-    def both(client: socket.socket) -> None:
-        serve(client)
-
     uids = range(1, 4 * session.MESSAGES_AT_ONCE + 1)
-    server = imap(uid_fetch=both)
-    with opened(server) as ours:
+    with opened(imap(uid_fetch=serve)) as ours:
         assert list(ours.messages(uids, in_memory=10, folder=tmp_path)) == []
     assert heard == [1, 2, 3, 3]

@@ -16,7 +16,7 @@ from chalicelib.providers.mail.port import SENDER_WIDE_CODES, Address
 from chalicelib.providers.mail.ses import SesProvider
 from tests.providers.conftest import Key
 from tests.providers.mails import mail
-from tests.providers.wire import Conversation, serving, until_closed
+from tests.providers.wire import Conversation, http_request, serving, until_closed
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
 
@@ -66,15 +66,7 @@ def sender(shared: tuple[Stage, SesProvider]) -> SesProvider:
 
 def request(client: socket.socket) -> tuple[bytes, dict[str, object]]:
     """One whole HTTP request: its head and its JSON."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        data += client.recv(65536)
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = next(
-        int(line.split(b":")[1]) for line in head.splitlines() if b"content-length" in line.lower()
-    )
-    while len(body) < length:
-        body += client.recv(65536)
+    head, body = http_request(client)
     return head, json.loads(body)
 
 

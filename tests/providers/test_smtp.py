@@ -419,7 +419,7 @@ def test_a_server_that_refuses_the_content_while_it_comes_has_refused_it() -> No
 
     large = mail(attachments=(Attachment("a.pdf", bytes(12_000_000)),))
     with serving(smtp(data=refuse_without_reading)) as port:
-        error = once(port, large, call_timeout=1)
+        error = once(port, large, call_timeout=9)
         given_up.set()
     assert isinstance(error, ProviderError)
     assert error.code == "too_large"
@@ -428,16 +428,16 @@ def test_a_server_that_refuses_the_content_while_it_comes_has_refused_it() -> No
 def test_a_server_that_reads_slowly_gets_the_whole_content() -> None:
     read = 0
 
-    def slowly(client: object) -> None:
+    def slowly(client: socket.socket) -> None:
         nonlocal read
-        client.sendall(b"354 go on\r\n")  # type: ignore[attr-defined] # a socket
+        client.sendall(b"354 go on\r\n")
         content = b""
-        while not content.endswith(b"\r\n.\r\n"):
-            content = content[-4:] + client.recv(1_000_000)  # type: ignore[attr-defined]
+        while not content.endswith(b"\r\n.\r\n") and (piece := client.recv(1_000_000)):
+            content = content[-4:] + piece
             read += len(content)
             time.sleep(0.01)
-        client.sendall(b"250 OK queued as W1\r\n")  # type: ignore[attr-defined]
-        until_closed(client)  # type: ignore[arg-type]
+        client.sendall(b"250 OK queued as W1\r\n")
+        until_closed(client)
 
     large = mail(attachments=(Attachment("a.pdf", bytes(6_000_000)),))
     with serving(smtp(data=slowly)) as port:
@@ -455,8 +455,8 @@ def test_a_server_that_stops_reading_cannot_outlast_the_call() -> None:
     large = mail(attachments=(Attachment("a.pdf", bytes(12_000_000)),))
     with serving(smtp(data=stop_reading)) as port:
         started = time.monotonic()
-        assert isinstance(once(port, large, call_timeout=0.7), OutcomeUnknown)
-        assert time.monotonic() - started < 3
+        assert isinstance(once(port, large, call_timeout=1.5), OutcomeUnknown)
+        assert time.monotonic() - started < 8
         given_up.set()
 
 
@@ -469,7 +469,7 @@ def test_a_server_that_answers_drop_by_drop_cannot_outlast_the_call() -> None:
     with serving(smtp(greeting=drip)) as port:
         started = time.monotonic()
         error = once(port, call_timeout=0.3)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 8
     assert isinstance(error, ProviderError)
     assert error.code == "timeout"
 

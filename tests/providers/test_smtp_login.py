@@ -132,8 +132,8 @@ def test_a_slow_reader_gets_the_whole_content_through_tls(certificate: Certifica
     def slowly(client: socket.socket) -> None:
         client.sendall(b"354 go on\r\n")
         content = b""
-        while not content.endswith(b"\r\n.\r\n"):
-            content = content[-4:] + client.recv(16_384)
+        while not content.endswith(b"\r\n.\r\n") and (piece := client.recv(16_384)):
+            content = content[-4:] + piece
             time.sleep(0.001)
         client.sendall(b"250 OK queued as W1\r\n")
 

@@ -21,7 +21,7 @@ from chalicelib.providers.storage.keys import business_folder, checked, mail_key
 from chalicelib.providers.storage.port import Storage
 from chalicelib.providers.storage.s3 import S3Storage
 from tests.providers.conftest import Key
-from tests.providers.wire import serving
+from tests.providers.wire import received, serving
 
 KEY = "B1/factures/F-1042.pdf"
 
@@ -123,14 +123,12 @@ def test_a_large_file_is_never_in_memory_as_a_whole(
 
     def receive(client: socket.socket) -> None:
         """A server that takes one upload and keeps none of it: moto's would, in this process."""
-        head, buffer = b"", bytearray(65536)
-        while b"\r\n\r\n" not in head:
-            head += client.recv(65536)
+        head, buffer = received(client, lambda data: b"\r\n\r\n" in data), bytearray(65536)
         if b"100-continue" in head.lower():
             client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         left = 60_000_000 - len(head.partition(b"\r\n\r\n")[2])
-        while left > 0:
-            left -= client.recv_into(buffer)
+        while left > 0 and (size := client.recv_into(buffer)):
+            left -= size
         client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     with contextlib.ExitStack() as stack:

@@ -15,7 +15,7 @@ from chalicelib.providers import https
 from chalicelib.providers.https import Answer, AnswerLost, HttpsClient, NotSent, usable
 from chalicelib.providers.https_socket import NothingSent, TimedSocket
 from tests.providers.conftest import Certificate
-from tests.providers.wire import Conversation, serving, until_closed
+from tests.providers.wire import Conversation, received, serving, until_closed
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -34,10 +34,7 @@ def over_tls(certificate: Certificate, conversation: Conversation) -> Conversati
 
 def one_answer(kept: list[bytes], answer: bytes = OK) -> Conversation:
     def conversation(client: socket.socket) -> None:
-        data = b""
-        while not data.endswith(b"{}"):
-            data += client.recv(65536)
-        kept.append(data)
+        kept.append(received(client, lambda data: data.endswith(b"{}")))
         client.sendall(answer)
 
     return conversation
@@ -214,7 +211,7 @@ def test_tls_is_at_least_1_2() -> None:
 def test_a_write_that_fails_says_whether_the_content_had_begun_to_leave() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        sock = TimedSocket(ours, time.monotonic() + 0.2)
+        sock = TimedSocket(ours, time.monotonic() + 0.5)
         sock.sendall(b"POST / HTTP/1.1\r\n\r\n")
         with pytest.raises(TimeoutError):  # nobody reads: part of it is on its way
             sock.transmit(b"x" * 20_000_000)

@@ -28,7 +28,7 @@ from sandbox.whatsapp_meta import PHONE_NUMBER_ID, MetaSandbox
 from sandbox.whatsapp_meta import TOKEN as META_TOKEN
 from sandbox.whatsapp_server import WhatsAppSandbox
 from sandbox.whatsapp_twilio import ACCOUNT, NUMBER, TOKEN, TwilioSandbox
-from tests.providers.wire import Conversation, serving
+from tests.providers.wire import Conversation, http_request, serving
 
 PERSON = "+33612345678"
 USER_ID = "FR.13491208655302741918"
@@ -94,13 +94,7 @@ def contract_of(name: str) -> contracts.Contract | None:
 
 def saying(answer: bytes) -> Conversation:
     def conversation(client: socket.socket) -> None:
-        data = b""
-        while b"\r\n\r\n" not in data:
-            data += client.recv(65536)
-        head, _, body = data.partition(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
-        while len(body) < length:
-            body += client.recv(65536)
+        http_request(client)
         client.sendall(answer)
 
     return conversation

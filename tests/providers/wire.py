@@ -47,6 +47,28 @@ def serving(conversation: Conversation) -> Iterator[int]:
             thread.join()
 
 
+def received(client: socket.socket, enough: Callable[[bytes], bool]) -> bytes:
+    """What comes until it is enough. Raises `ConnectionError`, which ends the conversation, when
+    the client closes before."""
+    data = b""
+    while not enough(data):
+        piece = client.recv(65536)
+        if not piece:
+            raise ConnectionError("the client has closed before it said enough")
+        data += piece
+    return data
+
+
+def http_request(client: socket.socket) -> tuple[bytes, bytes]:
+    """One whole HTTP request: its head, and its body of the length that the head tells. Raises
+    `ConnectionError`."""
+    data = received(client, lambda data: b"\r\n\r\n" in data)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
+    left = length - len(body)
+    return head, body + received(client, lambda data: len(data) >= left)
+
+
 def until_closed(client: socket.socket) -> None:
     """Says nothing more, and waits for the client to give up."""
     while client.recv(65536):

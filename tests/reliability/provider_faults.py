@@ -18,12 +18,11 @@ from sandbox.whatsapp_faults import BEFORE_THE_CONTENT
 from sandbox.whatsapp_faults import Fault as WhatsAppFault
 from sandbox.whatsapp_faults import FaultKind as WhatsAppFaultKind
 from sandbox.whatsapp_faults import FaultPlan as WhatsAppFaultPlan
-from tests.harness import Deployment
+from tests.harness import OPERATOR, Deployment
 from tests.reliability.recovery import recover
 from tests.reliability.scenarios import SCENARIOS
 from tests.reliability.trial import Finding
 
-OPERATOR = "astreinte@ponctuel.example"
 LOGIN = ("relances", "mot-de-passe")
 # The answer is lost when the server has, or may have, accepted.
 ANSWER_LOST = {"accept_then_silence", "accept_then_close", "drop_in_data"}

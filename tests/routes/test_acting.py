@@ -18,6 +18,10 @@ PATHS = (
     "/go-live",
     "/followups/decisions",
     "/limits",
+    "/suppressions",
+    "/suppressions/lift",
+    "/consents",
+    "/consents/withdraw",
 )
 
 

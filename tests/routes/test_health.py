@@ -18,7 +18,7 @@ def test_health_needs_neither_secret_nor_database(
 
 
 def test_deep_health_checks_the_schema(door: Door) -> None:
-    assert door.get("/health?deep=1").json()["schema"] == ["domain_0006", "ledger_0009"]
+    assert door.get("/health?deep=1").json()["schema"] == ["domain_0006", "ledger_0010"]
     door.deployment.execute("DELETE FROM ponctuel.schema_versions")
     reply = door.get("/health?deep=1")
     assert (reply.status, "migrate" in reply.json()["error"]) == (500, True)

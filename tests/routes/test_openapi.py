@@ -16,6 +16,10 @@ from tests.routes.doors import FOLLOWUPS, INBOX, Door
 
 DELETIONS = "/users/process-account-deletions"
 
+WHOM = {"business": "B1", "channel": "email", "contact": "a@client.example"}
+CONSENT = {**WHOM, "source": "formulaire du site"}
+OPT_OUT = {"business": "B1", "channel": "email", "contacts": ["a@client.example"], "reason": "vu"}
+LIFT = {"ids": [1, 2], "reason": "vu"}
 LIMITS = {"business": "B1", "channel": "email", "per_day": 5}
 LEADS = "/gestion/auto-relance"
 OVERDUE = "/cron/check-overdue-and-reminders"
@@ -84,6 +88,12 @@ def test_every_route_answers_what_its_schema_says(
         ("/channels", "get", door.get("/channels").json()),
         ("/limits", "post", door.post("/limits", LIMITS).json()),
         ("/limits", "get", door.get("/limits").json()),
+        ("/suppressions", "post", door.post("/suppressions", OPT_OUT).json()),
+        ("/suppressions", "get", door.get("/suppressions").json()),
+        ("/consents", "post", door.post("/consents", CONSENT).json()),
+        ("/consents", "get", door.get("/consents").json()),
+        ("/consents/withdraw", "post", door.post("/consents/withdraw", WHOM).json()),
+        ("/suppressions/lift", "post", door.post("/suppressions/lift", LIFT).json()),
         ("/followups/decisions", "post", door.post("/followups/decisions", DECISION).json()),
         ("/followups/explain", "get", explained("F1")),
         ("/followups/explain", "get", explained("F3")),

@@ -14,6 +14,8 @@ READ = (
     "/followups/explain?document=invoice&number=F1",
     "/followups/pending",
     "/quarantine",
+    "/suppressions",
+    "/consents",
 )
 RECIPIENT = "compta@boulangerie-martin.example"
 

@@ -10,9 +10,7 @@ import pytest
 
 from chalicelib.domain.operations.kinds import RUN_ALERT
 from chalicelib.jobs.followups import JOB
-from tests.harness import Deployment
-
-OPERATOR = "astreinte@ponctuel.example"
+from tests.harness import OPERATOR, Deployment
 
 
 def alerts(deployment: Deployment) -> list[Mapping[str, Any]]:

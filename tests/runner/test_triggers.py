@@ -17,7 +17,7 @@ from chalicelib.runner.invocation import bench_for
 from chalicelib.runner.request import request, run_or_raise
 from chalicelib.runner.triggers import LambdaTrigger, NextTick
 from tests.harness import Deployment
-from tests.providers.wire import serving
+from tests.providers.wire import http_request, serving
 
 
 @pytest.fixture(autouse=True)
@@ -110,24 +110,13 @@ def answering(
     heard: list[bytes] = []
 
     def play(client: socket.socket) -> None:
-        heard.append(_request(client))
+        heard.append(b"\r\n\r\n".join(http_request(client)))
         head = f"HTTP/1.1 {status}\r\nx-amzn-ErrorType: {code}\r\nConnection: close\r\n"
         client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
     with serving(play) as port:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://127.0.0.1:{port}")
         yield heard
-
-
-def _request(client: socket.socket) -> bytes:
-    data = b""
-    while b"\r\n\r\n" not in data:
-        data += client.recv(65536)
-    head, _, body = data.partition(b"\r\n\r\n")
-    lengths = [line for line in head.splitlines() if line.lower().startswith(b"content-length")]
-    while len(body) < int(lengths[0].split(b":")[1]):
-        body += client.recv(65536)
-    return head + b"\r\n\r\n" + body
 
 
 def test_the_event_is_one_of_ours_about_that_run_and_nobody_waits_for_its_end(
@@ -174,7 +163,7 @@ def test_throttling_that_passes_is_not_worth_a_word(monkeypatch: pytest.MonkeyPa
     answers = iter(["429 Slow", "202 Accepted"])
 
     def play(client: socket.socket) -> None:
-        _request(client)
+        http_request(client)
         client.sendall(f"HTTP/1.1 {next(answers)}\r\nContent-Length: 0\r\n\r\n".encode())
 
     with serving(play) as port:

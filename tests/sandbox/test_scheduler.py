@@ -106,7 +106,7 @@ def test_the_scheduler_runs_the_jobs_and_stops_when_it_is_asked(deployment: Depl
         stderr=subprocess.PIPE,
         text=True,
     )
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     try:
         while not deployment.smtp.accepted():
             assert time.monotonic() < until

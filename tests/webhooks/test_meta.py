@@ -175,6 +175,39 @@ def test_other_news_of_the_account_is_noted(field):
     assert one({"event": "PAUSED"}, field=field).name == field
 
 
+@pytest.mark.parametrize(
+    ("field", "told", "heard"),
+    [
+        (
+            "template_category_update",
+            {
+                "message_template_id": 12,
+                "message_template_name": "relance_rappel",
+                "message_template_language": "fr",
+                "previous_category": "UTILITY",
+                "new_category": "MARKETING",
+            },
+            ("relance_rappel", "fr", "UTILITY", "MARKETING"),
+        ),
+        (
+            "message_template_status_update",
+            {"event": "PAUSED", "message_template_name": "relance_ferme", "reason": "x y\n" * 99},
+            ("relance_ferme", "PAUSED"),
+        ),
+        ("message_template_status_update", {"event": "APPROVED"}, None),
+        ("phone_number_quality_update", {"event": "FLAGGED", "current_limit": "TIER_1K"},
+         ("FLAGGED", "TIER_1K")),
+        ("phone_number_quality_update", {"event": "UNFLAGGED"}, None),
+        ("message_template_quality_update", {"new_quality_score": "RED"}, ("RED",)),
+        ("message_template_quality_update", {"new_quality_score": "GREEN"}, None),
+        ("account_update", {"event": ["odd"], "decision": {}}, ()),
+        ("security", {"event": "PIN_CHANGED"}, None),
+    ],
+)  # fmt: skip
+def test_bad_news_of_the_account_is_for_the_operator(field, told, heard):
+    assert one(told, field=field).tell == heard
+
+
 def test_an_error_of_the_account_is_noted():
     assert one(value(errors=[{"code": 130429}])).name == "error_130429"
 

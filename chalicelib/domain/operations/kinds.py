@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from chalicelib.outbox.kinds import Claimed, Kind, Send, Verdict, register
 
 RUN_ALERT = "operations.run_alert"
+MESSAGES_ALERT = "operations.messages_alert"
 
 
 def still_wanted(
@@ -34,5 +35,13 @@ register(
         guard=still_wanted,
         late_after=timedelta(days=2),
         operational=True,
-    )
+    ),
+    Kind(
+        name=MESSAGES_ALERT,
+        title="Messages à examiner",
+        template="operator_messages",
+        guard=still_wanted,
+        late_after=timedelta(days=2),
+        operational=True,
+    ),
 )

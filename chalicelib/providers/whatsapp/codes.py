@@ -143,6 +143,12 @@ def meaning(provider: str, number: int | str) -> Meaning:
     return Meaning(code, permanent=code in PERMANENT_CODES, known=True, retry_after=retry_after)
 
 
+def numbers_of(provider: str, code: str) -> list[str]:
+    """The numbers by which a provider says what our code does."""
+    table = _TWILIO if provider == "twilio" else _META
+    return [str(number) for number, meant in table.items() if meant == code]
+
+
 def _integer(number: int | str) -> int:
     if isinstance(number, int):
         return number

@@ -117,7 +117,7 @@ def test_eight_processes_renew_once_and_all_have_the_new_token(
 def test_threads_that_share_one_connection_do_not_wait_for_the_issuer(
     database: Database, sandbox: TokenIssuer
 ) -> None:
-    sandbox.delay = 0.3
+    sandbox.delay = 0.5
     engine = database.engine()
     ids = []
     for number in range(4):
@@ -127,7 +127,7 @@ def test_threads_that_share_one_connection_do_not_wait_for_the_issuer(
     started = datetime.now(UTC)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda id_: access_token(engine, id_, KEYRING, renewal(sandbox)), ids))
-    assert datetime.now(UTC) - started < timedelta(seconds=0.9)
+    assert datetime.now(UTC) - started < timedelta(seconds=4 * sandbox.delay)
     assert {kept(database, id_).refresh_token for id_ in ids} == sandbox.valid
 
 
