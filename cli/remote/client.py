@@ -203,7 +203,7 @@ def _pool(url: str) -> urllib3.PoolManager:
     if not is_loopback(host) and not urllib.request.proxy_bypass(host):
         proxy = urllib.request.getproxies().get(parts.scheme)
     if parts.scheme == "http" and not proxy:
-        return urllib3.PoolManager()  # to read the authorities takes 30 ms
+        return urllib3.PoolManager()  # which needs no authorities: reading them takes a while
     context = ssl.create_default_context()
     if proxy:
         return urllib3.ProxyManager(proxy, ssl_context=context)
