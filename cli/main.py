@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 
 from chalicelib import __version__
@@ -81,7 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+@cache
 def parser() -> Parser:
+    """Of every command, which takes longer to put together than most take to run."""
     found = Parser(
         prog="ponctuel",
         description="Les jobs, relances et messages de Ponctuel, sur la base de DATABASE_URL, ou "

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import connections
 from tests import database as databases
 from tests.harness import Deployment, deployed
 
@@ -29,6 +30,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    connections.keep()
     if not hasattr(config, "workerinput"):
         databases.name_directory()
 

@@ -24,7 +24,7 @@ from chalicelib.runner.work import rehearse
 from sandbox.smtp import SmtpSandbox
 from sandbox.whatsapp_twilio import TwilioSandbox
 from tests import factories
-from tests.database import EMPTY, Database
+from tests.database import Database
 
 NOW = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
 TODAY = date(2026, 3, 10)
@@ -134,8 +134,7 @@ class Deployment:
 
     def empty(self) -> None:
         """The tables only, and the clock."""
-        with self.database.begin() as connection:
-            connection.exec_driver_sql(EMPTY)
+        self.database.empty()
         settle(self.database)
 
     def rows(self, query: str, **values: object) -> list[Mapping[str, Any]]:

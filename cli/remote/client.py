@@ -198,11 +198,13 @@ def _pool(url: str) -> urllib3.PoolManager:
     """Verifies certificates against the system's authorities (or SSL_CERT_FILE); goes through the
     proxy of the environment, except on this machine."""
     parts = urlsplit(url)
-    context = ssl.create_default_context()
     host = parts.hostname or ""
     proxy = None
     if not is_loopback(host) and not urllib.request.proxy_bypass(host):
         proxy = urllib.request.getproxies().get(parts.scheme)
+    if parts.scheme == "http" and not proxy:
+        return urllib3.PoolManager()  # which needs no authorities: reading them takes a while
+    context = ssl.create_default_context()
     if proxy:
         return urllib3.ProxyManager(proxy, ssl_context=context)
     return urllib3.PoolManager(ssl_context=context)

@@ -185,6 +185,7 @@ def test_check_needs_no_right_to_write_and_runs_on_a_database_that_is_read_only(
     deployment.execute(
         f'ALTER DATABASE "{deployment.database.name}" SET default_transaction_read_only = on'
     )
+    deployment.database.forget_connections()
     assert problems(ponctuel) == []
 
 

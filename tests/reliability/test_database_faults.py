@@ -59,10 +59,12 @@ def test_a_read_only_database_is_said_in_french_and_nothing_is_sent(
     deployment.advance_to_slot()
     name = deployment.database.name
     deployment.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    deployment.database.forget_connections()
     with pytest.raises(DatabaseUnavailable, match="lecture seule"):
         deployment.tick(job, hours=0)
     assert deployment.smtp.received() == []
     deployment.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    deployment.database.forget_connections()
     deployment.tick(job, hours=0)
     assert not SCENARIOS[job].verify(deployment, SCENARIOS[job].expected)
 

@@ -72,7 +72,7 @@ RETURNING id
 def mail(**changes: Any) -> dict[str, Any]:
     """An e-mail of the customer's, received a minute ago, which answers nothing."""
     row: dict[str, Any] = {
-        "message_id": f"CAF{next(_numbers)}@mail.boulangerie-martin.example",
+        "message_id": f"CAF{next(_numbers):08}@mail.boulangerie-martin.example",
         "has_message_id": True,
         "state": "parsed",
         "nature": "mail",
@@ -101,6 +101,7 @@ def _iso(instant: datetime | str | None) -> str | None:
     return instant.isoformat() if isinstance(instant, datetime) else instant
 
 
+# Of as many digits each time: replies of one second are kept in the order of their Message-IDs.
 _numbers = iter(range(1, 10_000_000))
 
 
