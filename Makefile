@@ -17,12 +17,12 @@ help: ## this list
 $(READY): requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	  || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 …"; exit 1; }
-	@echo "Setting up $(VENV) (once, about a minute)…"
+	@echo "Setting up $(VENV) (once, one to three minutes)…"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-demo: $(READY) ## relances by e-mail and WhatsApp and a mailbox, in half a minute; INVOICES=file.csv for your own
+demo: $(READY) ## relances, mailbox, leads, agenda and accounts, in half a minute; INVOICES=file.csv for your own
 	@$(BIN)/python -m sandbox.demo $(if $(INVOICES),--invoices "$(INVOICES)")
 
 serve: $(READY) ## HTTP, mail, mailbox and WhatsApp sandboxes and the scheduler on this machine, until Ctrl-C
