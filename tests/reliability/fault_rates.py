@@ -115,7 +115,7 @@ class _Watch:
         """Whoever is uncertain for the first time could be proved if the provider has it by now."""
         rows = deployment.rows(
             "SELECT id, submitting_at, ponctuel.clock() AS now FROM ponctuel.messages "
-            "WHERE state = 'uncertain'"
+            "WHERE state = 'uncertain' AND business_id <> ''"
         )
         now = rows[0]["now"] if rows else deployment.clock()
         seen = {(row["id"], row["submitting_at"]) for row in rows}
