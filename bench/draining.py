@@ -15,7 +15,6 @@ the Internet takes.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -45,8 +44,7 @@ def measure(server: Server, *, quick: bool) -> Iterator[Measure]:
     for sample, after, judged in ((DRAINED, 0.0, True), (SLOWLY, ANSWER_S, False)):
         measured = SMALL if quick else sample
         floors, theirs, ours = _rounds(server, measured, after, 1 if quick else 3)
-        answering = f"after {after * 1000:.0f} ms" if after else "at once"
-        what = f"draining {measured.due} e-mails, answers {answering}"
+        what = f"draining {measured.due} e-mails, answers {sending.answering(after)}"
         goals = (GOAL, POST_OFFICE_GOAL) if judged and not quick else (None, None)
         yield sending.ratio(f"a bare smtplib loop / {what}", floors, ours, goals[0])
         yield sending.ratio(f"django-post_office / {what}", theirs, ours, goals[1])
@@ -60,11 +58,9 @@ def _rounds(
     floors, theirs, ours = [], [], []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        slow = [{"kind": "slow", "seconds": after}] if after else []
-        (folder / "faults").write_text(json.dumps(slow))
+        control = sending.slowed(folder, after)
 
         def sandbox(name: str) -> AbstractContextManager[Running]:
-            control = ("--control", str(folder / "faults"))
             return running("sandbox.smtp", *control, folder=folder / name)
 
         drain(server, sample, sandbox("letters"))

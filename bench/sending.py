@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -65,6 +66,18 @@ def drain(
         )
         assert found.scalars().all() == ["accepted"]
     return took
+
+
+def slowed(folder: Path, after: float) -> tuple[str, str]:
+    """The option that has a sandbox take `after` so many seconds for each message."""
+    control = folder / "faults"
+    control.write_text(json.dumps([{"kind": "slow", "seconds": after}] if after else []))
+    return "--control", str(control)
+
+
+def answering(after: float) -> str:
+    """How a table says it."""
+    return f"after {after * 1000:.0f} ms" if after else "at once"
 
 
 def ratio(name: str, others: Sequence[Took], ours: Sequence[Took], goal: float | None) -> Measure:

@@ -10,7 +10,6 @@ takes to write one: that is shown. What is judged is the same with a sandbox tha
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -36,10 +35,9 @@ def measure(server: Server, *, quick: bool) -> Iterator[Measure]:
     for provider in PROVIDERS:
         for sample, after, goal in ((DRAINED, 0.0, None), (SLOWLY, ANSWER_S, GOAL)):
             measured, judged = (SMALL, None) if quick else (sample, goal)
-            answering = f"after {after * 1000:.0f} ms" if after else "at once"
             floors, ours = rounds_of(server, measured, provider, after, rounds)
             name = f"a bare HTTP loop / draining {measured.due} messages, {provider} answering"
-            yield sending.ratio(f"{name} {answering}", floors, ours, judged)
+            yield sending.ratio(f"{name} {sending.answering(after)}", floors, ours, judged)
 
 
 def rounds_of(
@@ -50,13 +48,11 @@ def rounds_of(
     floors, ours = [], []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        slow = [{"kind": "slow", "seconds": after}] if after else []
-        (folder / "faults").write_text(json.dumps(slow))
+        control = sending.slowed(folder, after)
 
         def sandbox(name: str) -> AbstractContextManager[Running]:
-            arguments = (provider, "--control", str(folder / "faults"))
             return running(
-                "sandbox.whatsapp", *arguments, folder=folder / name, said_in="--url-file"
+                "sandbox.whatsapp", provider, *control, folder=folder / name, said_in="--url-file"
             )
 
         drain(server, sample, sandbox("requests"))

@@ -11,10 +11,7 @@ def user() -> str:
     """Who is at the keyboard, for the ledger."""
     try:
         return getpass.getuser()
-    except (
-        OSError,
-        KeyError,
-    ):  # KeyError until Python 3.12: a uid without a name, as in a container
+    except (OSError, KeyError):  # until Python 3.12 a KeyError: a uid without a name
         return f"uid {os.getuid()}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chalicelib.routes.schema_terms import (
+    BEFORE,
     INSTANT,
     INSTANT_OR_NULL,
     NUMBER,
@@ -54,10 +55,6 @@ _LIMITS = record(
     | dict.fromkeys(("perDay", "personPerDay", "personPerWeek"), NUMBER_OR_NULL)
     | {"setAt": INSTANT, "setBy": TEXT}
 )
-_BEFORE: Schema = {
-    "type": ["integer", "null"],
-    "description": "What to ask the next page with.",
-}
 
 ACTING: Mapping[str, Schema] = {
     "Acted": record(
@@ -75,7 +72,7 @@ ACTING: Mapping[str, Schema] = {
         {"success": SUCCESS, "level": NUMBER}
         | dict.fromkeys(("businessId", "document", "number", "decision"), TEXT)
     ),
-    "Inbound": record({"success": SUCCESS, "inbound": array(_INBOUND), "before": _BEFORE}),
+    "Inbound": record({"success": SUCCESS, "inbound": array(_INBOUND), "before": BEFORE}),
     "Channels": record({"success": SUCCESS, "channels": array(_CHANNEL)}),
     "Limits": record({"success": SUCCESS, "limits": array(_LIMITS)}),
 }

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chalicelib.routes.schema_terms import (
+    BEFORE,
     INSTANT,
     INSTANT_OR_NULL,
     NUMBER,
-    NUMBER_OR_NULL,
     SUCCESS,
     TEXT,
     TEXT_OR_NULL,
@@ -18,7 +18,6 @@ from chalicelib.routes.schema_terms import (
     record,
 )
 
-_BEFORE: Schema = {**NUMBER_OR_NULL, "description": "What to ask the next page with."}
 _WHOM: Mapping[str, Schema] = {"businessId": TEXT, "channel": TEXT, "contact": TEXT}
 _ENTRY = record(
     {"id": NUMBER, **_WHOM, "at": INSTANT, "liftedAt": INSTANT_OR_NULL}
@@ -31,7 +30,7 @@ _CONSENT = record(
 )
 
 CONTACT_LISTS: Mapping[str, Schema] = {
-    "Suppressions": record({"success": SUCCESS, "suppressions": array(_ENTRY), "before": _BEFORE}),
+    "Suppressions": record({"success": SUCCESS, "suppressions": array(_ENTRY), "before": BEFORE}),
     "Suppressed": record(
         {"success": SUCCESS, "businessId": TEXT, "channel": TEXT, "contacts": array(TEXT)}
         | dict.fromkeys(("reason", "category", "person", "source", "note"), TEXT)
@@ -44,7 +43,7 @@ CONTACT_LISTS: Mapping[str, Schema] = {
             "left": array(NUMBER),
         }
     ),
-    "Consents": record({"success": SUCCESS, "consents": array(_CONSENT), "before": _BEFORE}),
+    "Consents": record({"success": SUCCESS, "consents": array(_CONSENT), "before": BEFORE}),
     "Granted": record(
         {"success": SUCCESS, **_WHOM, "granted": YES_OR_NO, "suppressions": array(NUMBER)}
     ),

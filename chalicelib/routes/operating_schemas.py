@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chalicelib.routes.schema_terms import (
+    BEFORE,
     ID_OR_NULL,
     INSTANT,
     INSTANT_OR_NULL,
@@ -117,10 +118,7 @@ OPERATING: Mapping[str, Schema] = {
             "success": SUCCESS,
             "counts": array(_COUNT),
             "messages": array(ref("ListedMessage")),
-            "before": {
-                "type": ["integer", "null"],
-                "description": "What to ask the next page with.",
-            },
+            "before": BEFORE,
         }
     ),
     "Message": record(

@@ -18,6 +18,7 @@ LINK: Schema = {"type": "string", "format": "uri-reference"}
 COUNTS: Schema = {"type": "object", "additionalProperties": {"type": "integer"}}
 NUMBER: Schema = {"type": "integer"}
 NUMBER_OR_NULL: Schema = {"type": ["integer", "null"]}
+BEFORE: Schema = {**NUMBER_OR_NULL, "description": "What to ask the next page with."}
 SUCCESS: Schema = {"const": True}
 STATUS: Schema = {
     "enum": ["queued", "running", "continued", "succeeded", "partial", "failed", "skipped"]
